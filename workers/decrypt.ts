@@ -42,7 +42,7 @@ void runRole('decrypt', async ({ config, queue, log, isBeside }) => {
   const { mailboxes, strong, limits, workers } = config;
   const standing = new KeyStanding({ config, keys, counting });
   const authorities = authoritiesOf(config.trust);
-  // what signers are asked about is fetched here
+  // alerts must know the revocation lists that this process fetches for signers
   const lists = authorities && (await watchLists(queue, authorities));
   const local = await openLocalDestinations({
     ...{ ...queue, config, readSecret, now: Date.now },

@@ -58,7 +58,7 @@ void runRole('handoff', async ({ config, queue, log }) => {
   };
 });
 
-/** Loaded for mail destinations alone: most have none. */
+/** Loaded only for mail destinations, which most installations do not have. */
 async function mailNetwork(
   config: Config,
   queue: QueueRoom,

@@ -54,7 +54,7 @@ async function showMetrics(queue: QueueRoom, response: ServerResponse, log: Log)
   }
 }
 
-/** This machine needs no token; others need the right one, and get nothing if there is none. */
+/** This machine needs no token. Others need the right one, and get nothing if none is configured. */
 function measuringGuard(token: string | undefined): (request: IncomingMessage) => boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const expected = token === undefined || token === '' ? undefined : digest(token);

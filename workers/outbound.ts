@@ -85,7 +85,7 @@ void runRole('outbound', async ({ config, queue, log }) => {
     return { partner, sender };
   };
   const byKey = new Map(partners.map((partner) => [partnerKey(partner), partner]));
-  /** Opened with the first message: there may be thousands of partners. */
+  /** Opened with the first message, because there may be thousands of partners. */
   const routes = new Map<string, ReturnType<typeof open>>();
   const routeTo = (key: string) => {
     let route = routes.get(key);
@@ -114,7 +114,7 @@ void runRole('outbound', async ({ config, queue, log }) => {
     now: Date.now,
     judgedWith: (partner, reason) =>
       standing.digest({ direction: 'outbound', reason, mailbox: null, partner }, new Date()),
-    // Time zones take memory, which only those need who have windows.
+    // time zones take memory, and only partners with sending windows need them
     opensAt: windowed ? await loadOpensAt() : (_windows, now) => now,
   });
   const worker = await queues.createWorker('outbound', step, {

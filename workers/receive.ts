@@ -31,7 +31,10 @@ void runRole('receive', async ({ config, log, queue, takeOver }) => {
   };
 });
 
-/** Loaded only with something to listen on: the libraries of both ways in are as large as the rest of this process. */
+/**
+ * Loaded only if there is something to listen on: the libraries of both ways in are as large as the rest of this
+ * process.
+ */
 async function receiverOf(
   { config: { smtp, mailboxes }, log, queue, takeOver }: Omit<RoleContext, 'isBeside'>,
   submission: SubmissionDoor | undefined,
@@ -47,7 +50,7 @@ async function receiverOf(
   });
 }
 
-/** The clients, and the way to partners; nothing is loaded without a listener for them. */
+/** The clients, and the way to partners. Nothing is loaded without a listener for them. */
 async function openSubmission({ config, log, queue }: Pick<RoleContext, 'config' | 'log' | 'queue'>) {
   if (!config.smtp.listen.some(({ kind }) => kind === 'submission')) return undefined;
   const { openSubmissionDoor } = await import('../src/pipeline/index.ts');
@@ -62,7 +65,7 @@ async function openSubmission({ config, log, queue }: Pick<RoleContext, 'config'
   return { submission, stop: () => registry.stop() };
 }
 
-/** One for each mailbox that is fetched; none, and nothing loaded, without such. */
+/** One for each mailbox that is fetched. Nothing is loaded if there is none. */
 async function pollersOf({
   config: { mailboxes },
   log,

@@ -1,4 +1,4 @@
-/** Takes what programs leave in drop folders and in their queues. Holds no keys of S/MIME. */
+/** Takes what programs leave in drop folders and in their queues. Holds no S/MIME keys. */
 import { createHash } from 'node:crypto';
 import { loadClients } from '../src/client/index.ts';
 import type { FolderConfig } from '../src/config/index.ts';
@@ -20,7 +20,7 @@ void runRole('submit', async ({ config, log, queue }) => {
   const owner = draftOwner;
   const hold = async (lease: string, ms: number): Promise<boolean> => {
     if (await holdLease(redis, prefix, lease, { owner, ms })) return true;
-    // A process of this machine that was killed does not keep its lease to the end.
+    // a killed process of this machine gives up its lease at once
     const other = await redis.get(lease);
     if (other === null || !isDeadOwner(other)) return false;
     await releaseLease(redis, lease, other);
@@ -36,7 +36,7 @@ void runRole('submit', async ({ config, log, queue }) => {
     return new DropFolder({
       config: folder,
       door: await openDropDoor({ client, subject, partners, intake, rates, now }),
-      // a folder with a former name goes on
+      // a folder that was renamed goes on under its new name
       partners: () =>
         partners
           .filter((each) => client().mayUsePartner(each.name))

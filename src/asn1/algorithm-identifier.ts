@@ -9,17 +9,17 @@ import * as der from './writer.ts';
 export interface AlgorithmIdentifier {
   /** Dotted object identifier. */
   oid: string;
-  /** The parameters element as it stands, undefined when absent. */
+  /** The parameters element as it stands; undefined if absent. */
   parameters: Buffer | undefined;
 }
 
-/** One that was read. */
+/** An AlgorithmIdentifier that was read. */
 export interface ReadAlgorithm extends AlgorithmIdentifier {
   /** All of it as it stands. */
   der: Buffer;
 }
 
-/** Reads an AlgorithmIdentifier; its own tag may have been replaced by an IMPLICIT one. */
+/** Reads an AlgorithmIdentifier, whose own tag an IMPLICIT one may have replaced. */
 export function readAlgorithm(element: Element): ReadAlgorithm {
   const cursor = new Cursor(element);
   const algorithm = oid(cursor.expect(tags.oid));
@@ -28,14 +28,16 @@ export function readAlgorithm(element: Element): ReadAlgorithm {
   return { oid: algorithm, parameters, der: raw(element) };
 }
 
-/** The parameters as an element; undefined when they are absent or NULL. */
+/** The parameters as an element; undefined if they are absent or NULL. */
 export function parametersOf(algorithm: AlgorithmIdentifier): Element | undefined {
   if (algorithm.parameters === undefined) return undefined;
   const element = readElement(algorithm.parameters, 0);
   return element.cls === 0 && element.tag === tags.nullValue ? undefined : element;
 }
 
-/** Absent parameters and NULL are the same: for many algorithms either is written (RFC 5754 section 2). */
+/**
+ * Absent parameters and NULL count as the same, because for many algorithms writers use either (RFC 5754 section 2).
+ */
 export function sameAlgorithm(one: AlgorithmIdentifier, other: AlgorithmIdentifier): boolean {
   const [first, second] = [parametersOf(one), parametersOf(other)];
   if (one.oid !== other.oid) return false;

@@ -26,7 +26,7 @@ export const tags = {
   bmpString: 30,
 } as const;
 
-/** Tag numbers above this are refused; CMS and X.509 stay far below it. */
+/** Tag numbers above this are refused. CMS and X.509 stay far below it. */
 const largestTag = 0x7fffffff;
 
 /** Identifier and length octets of one element; `length` is -1 for the indefinite form. */
@@ -41,7 +41,7 @@ export class Header {
 
   /**
    * Reads the header at `offset` from octets that end at `limit` (X.690 section 8.1.2 and 8.1.3).
-   * @returns false when the octets end before the header does: a streaming reader waits for more
+   * @returns false if the octets end before the header does; a streaming reader then waits for more
    * @throws SealpostError `asn1-malformed`, or `asn1-limit` for a tag or length beyond 2^31 or 2^53
    */
   read(source: Uint8Array, offset: number, limit: number): boolean {
@@ -84,7 +84,7 @@ export class Header {
     return this.cls === 0 && this.tag === 0;
   }
 
-  /** X.690 section 8.1.2.4: seven bits an octet; returns the next offset, or -1 when the octets run out. */
+  /** X.690 section 8.1.2.4: seven bits per octet. Returns the next offset, or -1 if the octets run out. */
   #readLongTag(source: Uint8Array, start: number, limit: number): number {
     let at = start;
     let tag = 0;

@@ -1,6 +1,6 @@
 /**
- * The object identifiers that Sealpost knows, by name. Names are those of the specifications; pki
- * and cms use this one table, so that an OID is written once.
+ * The object identifiers that Sealpost knows, by name. The names are those of the specifications. pki and cms share
+ * this table, so each OID is written once.
  */
 export const oids = {
   // content types: RFC 5652, 5083, 3274, 5035 (2634), RFC 3161
@@ -220,7 +220,7 @@ export type OidName = keyof typeof oids;
 
 const names = new Map<string, string>(Object.entries(oids).map(([name, oid]) => [oid, name]));
 
-/** The name of an OID from the table, or undefined for one that is not in it. */
+/** The name of an OID from the table; undefined if it is not in it. */
 export function oidName(oid: string): string | undefined {
   return names.get(oid);
 }

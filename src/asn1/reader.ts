@@ -3,7 +3,7 @@ import { Header, malformed, type TagClass, truncated } from './header.ts';
 
 export { type TagClass, tags } from './header.ts';
 
-/** One BER element as offsets into the octets that it was read from: nothing is copied. */
+/** One BER element, as offsets into the octets that it was read from. Nothing is copied. */
 export interface Element {
   cls: TagClass;
   constructed: boolean;
@@ -12,15 +12,15 @@ export interface Element {
   /** Offset of the identifier octet. */
   start: number;
   contentStart: number;
-  /** The offset after the last content octet; end-of-contents octets lie between here and `end`. */
+  /** The offset after the last content octet. End-of-contents octets lie between here and `end`. */
   contentEnd: number;
   end: number;
 }
 
 export interface ReadOptions {
-  /** Levels of nesting allowed; default 64. */
+  /** Levels of nesting allowed. Default 64. */
   maxDepth?: number;
-  /** Elements allowed in one tree, or among the children of one element; default 500,000. */
+  /** Elements allowed in one tree, or among the children of one element. Default 500,000. */
   maxElements?: number;
 }
 
@@ -38,19 +38,19 @@ export function parse(source: Buffer, options: ReadOptions = {}): Element {
 }
 
 /**
- * Reads the element at `offset`; it looks neither at what follows nor inside elements of definite length.
+ * Reads the element at `offset`. What follows it, and the inside of elements of definite length, is not looked at.
  * @throws SealpostError as `parse`
  */
 export function readElement(source: Buffer, offset: number, options: ReadOptions = {}): Element {
   return read(source, offset, source.length, options, false);
 }
 
-/** The octets of the whole element, identifier and length included: a view, not a copy. */
+/** The octets of the whole element, identifier and length included. A view, not a copy. */
 export function raw(element: Element): Buffer {
   return element.source.subarray(element.start, element.end);
 }
 
-/** The content octets: a view, not a copy. */
+/** The content octets. A view, not a copy. */
 export function content(element: Element): Buffer {
   return element.source.subarray(element.contentStart, element.contentEnd);
 }
@@ -67,7 +67,7 @@ export function children(element: Element, options: ReadOptions = {}): Element[]
   return found;
 }
 
-/** The elements of a SET OF or SEQUENCE OF, which must all be of this universal type. */
+/** The elements of a SET OF or SEQUENCE OF, which must all have this universal type. */
 export function childrenOf(element: Element, tag: number, options: ReadOptions = {}): Element[] {
   const found = children(element, options);
   const other = found.find((child) => child.cls !== 0 || child.tag !== tag);
@@ -95,14 +95,14 @@ export class Cursor {
     return this.#at >= this.element.contentEnd;
   }
 
-  /** The next element without taking it; undefined at the end. */
+  /** The next element, without taking it; undefined at the end. */
   peek(): Element | undefined {
     if (this.atEnd) return undefined;
     this.#peeked ??= read(this.element.source, this.#at, this.element.contentEnd, this.#options, false);
     return this.#peeked;
   }
 
-  /** Takes the next element; `asn1-malformed` when there is none. */
+  /** Takes the next element. Errors: `asn1-malformed` if there is none. */
   next(): Element {
     const element = this.peek();
     if (element === undefined) throw malformed('an element is missing', this.element.contentEnd);
@@ -132,7 +132,7 @@ export class Cursor {
   }
 }
 
-/** Filled again for each element; nothing is kept from one to the next. */
+/** Overwritten for each element; nothing is kept from one to the next. */
 const header = new Header();
 
 function read(source: Buffer, offset: number, limit: number, options: ReadOptions, deep: boolean): Element {
@@ -151,8 +151,8 @@ function read(source: Buffer, offset: number, limit: number, options: ReadOption
 }
 
 /**
- * Finds where the content of an element ends, and with `deep` checks everything inside it. The
- * stack is an array with a limit, so hostile nesting costs neither recursion nor memory.
+ * Finds where the content of an element ends; with `deep`, also checks everything inside it. The stack is an array with
+ * a limit, so hostile nesting costs neither recursion nor memory.
  */
 function scan(
   source: Buffer,
@@ -164,7 +164,7 @@ function scan(
 ): number {
   const maxDepth = options.maxDepth ?? defaultDepth;
   const maxElements = options.maxElements ?? defaultElements;
-  // For each open element: where its content must end, and whether end-of-contents octets end it.
+  // for each open element: where its content must end, and whether end-of-contents octets end it
   const ends: number[] = [limit];
   const open: boolean[] = [indefinite];
   let count = 0;

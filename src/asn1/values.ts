@@ -3,11 +3,11 @@ import { malformed } from './header.ts';
 import { Cursor, content, type Element, tags } from './reader.ts';
 
 /*
- * Values of primitive elements. The tag number is not checked here, since IMPLICIT tags replace it. Whoever took the
+ * Values of primitive elements. The tag number is not checked here, because IMPLICIT tags replace it. Whoever took the
  * element from a Cursor has checked it.
  */
 
-/** An INTEGER above this many octets is refused: 32,768 bits, twice the largest RSA modulus in use. */
+/** INTEGERs with more octets than this are refused: 32,768 bits, twice the largest RSA modulus in use. */
 const longestInteger = 4096;
 const longestOid = 256;
 const mostSegments = 100_000;
@@ -33,11 +33,11 @@ export function smallInteger(element: Element): number {
   return value;
 }
 
-/** Texts of OIDs by the sum of their octets: every message has the same few. */
+/** Texts of OIDs by a hash of their octets. Every message has the same few. */
 const knownOids = new Map<number, { octets: Buffer; text: string }>();
 const mostKnownOids = 1000;
 
-/** The OBJECT IDENTIFIER in dotted form (X.690 section 8.19); arcs of any size. */
+/** The OBJECT IDENTIFIER in dotted form (X.690 section 8.19). Arcs may have any size. */
 export function oid(element: Element): string {
   const { source, contentStart, contentEnd, constructed } = element;
   if (constructed || contentEnd - contentStart > 32) return readOid(element);
@@ -87,11 +87,11 @@ function readOid(element: Element): string {
   return text;
 }
 
-/** The octets of an OCTET STRING; a constructed one is joined (X.690 section 8.7), else no copy is made. */
+/** The octets of an OCTET STRING. A constructed one is joined (X.690 section 8.7); otherwise, no copy is made. */
 export function octetString(element: Element): Buffer {
   if (!element.constructed) return content(element);
   const parts: Buffer[] = [];
-  // Segments may nest; a stack of cursors keeps that bounded.
+  // segments may be nested, and a stack of cursors keeps that bounded
   const stack = [new Cursor(element)];
   for (let cursor = stack.at(-1); cursor !== undefined; cursor = stack.at(-1)) {
     if (cursor.atEnd) {
@@ -146,9 +146,9 @@ const utcTimeForm = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?()(Z|[+-]\d{4})$/;
 const generalizedTimeForm = /^(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d+))?(Z|[+-]\d{4})?$/;
 
 /**
- * A UTCTime or GeneralizedTime. Two-digit years are 1950 to 2049 (RFC 5280 section 4.1.2.5.1); a
- * GeneralizedTime without a zone is taken as UTC.
- * @param tag the universal tag number, when an IMPLICIT tag hides it
+ * A UTCTime or GeneralizedTime. Two-digit years are 1950 to 2049 (RFC 5280 section 4.1.2.5.1). A GeneralizedTime
+ * without a zone is taken as UTC.
+ * @param tag the universal tag number, if an IMPLICIT tag hides it
  */
 export function time(element: Element, tag: number = element.tag): Date {
   const octets = primitive(element);
@@ -180,9 +180,9 @@ export function time(element: Element, tag: number = element.tag): Date {
 }
 
 /**
- * A character string of any of the string types. What does not decode becomes U+FFFD. Teletex is read as Latin-1, which
- * is what writers use it for.
- * @param tag the universal tag number, when an IMPLICIT tag hides it
+ * A character string of any of the string types. What cannot be decoded becomes U+FFFD. Teletex is read as Latin-1,
+ * which is what writers use it for.
+ * @param tag the universal tag number, if an IMPLICIT tag hides it
  */
 export function text(element: Element, tag: number = element.tag): string {
   const octets = octetString(element);

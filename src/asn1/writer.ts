@@ -40,7 +40,7 @@ function writeHeader(out: Buffer, identifier: number, tag: number, length: numbe
   return end;
 }
 
-/** The chunks of an element, including those of its content. For content that is too large to copy at each level. */
+/** The chunks of an element, including those of its content, for content that is too large to copy at each level. */
 export function enclose<T extends Uint8Array>(
   identifier: number,
   tag: number,
@@ -67,17 +67,20 @@ export function sequence(...parts: Uint8Array[]): Buffer {
   return element(0x20, tags.sequence, parts);
 }
 
-/** A SET whose order is given; DER needs `setOf` for a SET OF. */
+/** A SET in the given order. For a SET OF, DER needs `setOf`. */
 export function set(...parts: Uint8Array[]): Buffer {
   return element(0x20, tags.set, parts);
 }
 
-/** A SET OF, its elements in the order that DER wants (X.690 section 11.6). */
+/** A SET OF, with its elements in DER order (X.690 section 11.6). */
 export function setOf(...parts: Uint8Array[]): Buffer {
   return element(0x20, tags.set, sortDer(parts));
 }
 
-/** Encodings in ascending order, the shorter one first where one begins with the other (X.690 section 11.6). */
+/**
+ * Compares encodings for ascending order. If one begins with the other, the shorter one comes first (X.690 section
+ * 11.6).
+ */
 export function sortDer<T extends Uint8Array>(parts: readonly T[]): T[] {
   return [...parts].sort((a, b) => Buffer.compare(a, b));
 }
@@ -114,7 +117,8 @@ function unsignedContent(value: Uint8Array): Buffer {
 const encodedOids = new Map<string, Buffer>();
 
 /**
- * An OBJECT IDENTIFIER from its dotted form; throws a TypeError when that is not one. It is cached: do not change it.
+ * An OBJECT IDENTIFIER from its dotted form. Throws a TypeError if it is not one. The result is cached, so do not
+ * change it.
  */
 export function oid(dotted: string): Buffer {
   const known = encodedOids.get(dotted);
@@ -177,7 +181,7 @@ export function ia5(value: string): Buffer {
   return element(0, tags.ia5String, [Buffer.from(value, 'latin1')]);
 }
 
-/** UTCTime for 1950 to 2049, else GeneralizedTime, in whole seconds (RFC 5652 section 11.3). */
+/** UTCTime for 1950 to 2049, otherwise GeneralizedTime, in whole seconds (RFC 5652 section 11.3). */
 export function time(value: Date): Buffer {
   const year = value.getUTCFullYear();
   if (year < 0 || year > 9999) throw new TypeError('a year that ASN.1 cannot express');
@@ -190,17 +194,17 @@ export function time(value: Date): Buffer {
     : element(0, tags.generalizedTime, [Buffer.from(digits, 'latin1')]);
 }
 
-/** The start of a universal SEQUENCE of indefinite length, or of a context-specific element when a tag is given. */
+/** The start of a universal SEQUENCE of indefinite length or, if a tag is given, of a context-specific element. */
 export function openIndefinite(contextTag?: number): Buffer {
   return contextTag === undefined ? header(0x20, tags.sequence, -1) : header(0xa0, contextTag, -1);
 }
 
-/** The start of a constructed OCTET STRING of indefinite length; segments follow as `octetString`. */
+/** The start of a constructed OCTET STRING of indefinite length. Segments follow, written with `octetString`. */
 export function openOctetString(): Buffer {
   return header(0x20, tags.octetString, -1);
 }
 
-/** A primitive universal element with these content octets. */
+/** A primitive universal element with the given content octets. */
 export function primitive(tag: number, content: Uint8Array): Buffer {
   return element(0, tag, [content]);
 }

@@ -4,13 +4,13 @@ import { CcmDecryptor } from './ccm.ts';
 import { type ContentEncryption, gcmName } from './ciphers.ts';
 import { keyText, rawKey } from './native.ts';
 
-/** Authenticated decryption: the output of `update` is not yet authenticated. */
+/** Authenticated decryption. What `update` returns is not yet authenticated. */
 export interface AeadDecryptor {
   update(octets: Buffer): Buffer;
   /**
-   * Checks the tag; returns the last octets.
+   * Checks the tag, and returns the last octets.
    * @param aad the additional authenticated data: the attributes that follow the content
-   * @throws Error when the tag is wrong
+   * @throws Error if the tag is wrong
    */
   final(tag: Buffer, aad: Buffer | undefined): Buffer;
 }
@@ -40,7 +40,8 @@ export function createAeadDecryptor(encryption: ContentEncryption, key: Buffer):
 
 /**
  * AuthEnvelopedData puts the authenticated attributes after the content, but GCM needs them before it. GHASH is linear,
- * so the tag of the content alone can be derived from the tag of both, and OpenSSL streams and checks that one.
+ * so the tag of the content alone can be derived from the tag of both, and OpenSSL streams the content and checks that
+ * one.
  */
 class GcmDecryptor implements AeadDecryptor {
   readonly #decipher: DecipherGCM;
@@ -66,8 +67,8 @@ class GcmDecryptor implements AeadDecryptor {
 
   /**
    * tag xor A·H^(blocks+1) xor length(aad)·H (NIST SP 800-38D section 6.4), where A is the hash of the attributes.
-   * OpenSSL hashes them: alone under this key and nonce they give the tag (A xor length)·H xor E(J0), and empty input
-   * gives E(J0). That leaves a few dozen multiplications here, however long they are.
+   * OpenSSL does the hashing: under this key and nonce, the attributes alone give the tag (A xor length)·H xor E(J0),
+   * and empty input gives E(J0). That leaves a few dozen multiplications to do here, however long the attributes are.
    */
   #withoutAad(tag: Buffer, aad: Buffer): Buffer {
     const ecb = createCipheriv(`aes-${this.#key.length * 8}-ecb`, this.#key, null).setAutoPadding(false);
@@ -92,7 +93,7 @@ function toField(block: Buffer): bigint {
   return BigInt(`0x${block.toString('hex')}`);
 }
 
-/** In GF(2^128) as GCM has it: the first bit is the coefficient of x^0 (SP 800-38D section 6.3). */
+/** Multiplication in GF(2^128) as in GCM: the first bit is the coefficient of x^0 (SP 800-38D section 6.3). */
 function multiply(a: bigint, b: bigint): bigint {
   let product = 0n;
   let factor = b;
@@ -113,7 +114,7 @@ function power(base: bigint, exponent: number): bigint {
   return result;
 }
 
-/** The tag after the last encrypted octet, as written by software that puts AEAD into EnvelopedData. */
+/** The tag after the last encrypted octet, as software writes it that puts AEAD into EnvelopedData. */
 export class AppendedTag {
   readonly #decryptor: AeadDecryptor;
   readonly #tagOctets: number;

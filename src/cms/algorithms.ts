@@ -1,7 +1,7 @@
 /**
- * Ciphers for content: what a name means here, its object identifier, sizes, its name in node:crypto, how strong it is,
- * and under which names settings offer it. Pure data, for every room: settings, presets and `require` read these rows,
- * and nothing else decides by OIDs or names of its own. A new cipher of a known mode is a row here.
+ * Ciphers for content: what each is called here, its object identifier, sizes, name in node:crypto and strength, and
+ * the names under which settings offer it. Pure data for every room: settings, presets and `require` read these rows,
+ * and nothing else decides by OIDs or names of its own. To add a cipher of a known mode, add a row here.
  */
 import { type OidName, oids } from '../asn1/oids.ts';
 import { byName, byOid } from '../pki/algorithms.ts';
@@ -18,8 +18,8 @@ export {
 } from '../pki/algorithms.ts';
 
 /**
- * `strong`: keys of 128 bits or more, and a stream or blocks of 128 bits. `legacy`: not broken, but not to be used for
- * new mail. `weak`: encryption with it does not stay secret; sending it needs `allowWeak`.
+ * `strong`: keys of 128 bits or more, and a stream cipher or blocks of 128 bits. `legacy`: not broken, but not meant
+ * for new mail. `weak`: what it encrypts does not stay secret; sending with it needs `allowWeak`.
  */
 export type CipherStrength = 'strong' | 'legacy' | 'weak';
 
@@ -29,18 +29,18 @@ export interface ContentCipherInfo {
   oid: string;
   mode: 'cbc' | 'gcm' | 'ccm' | 'poly1305';
   family: 'aes' | 'des3' | 'des' | 'rc2' | 'chacha20' | 'camellia' | 'cast5';
-  /** Bits of the key as it is transported. */
+  /** Bits of the key that is transported. */
   keyBits: number;
   /** Octets of the initialization vector or nonce. */
   ivOctets: number;
-  /** Name in node:crypto; undefined if our own code is needed. */
+  /** Name in node:crypto; undefined if our own code does it. */
   node: string | undefined;
-  /** It authenticates what it encrypts, and so makes AuthEnvelopedData (RFC 5083). */
+  /** It authenticates what it encrypts, so it makes AuthEnvelopedData (RFC 5083). */
   aead: boolean;
   strength: CipherStrength;
-  /** Why it is weak, in words for the verdict, if it is. */
+  /** If it is weak: why, in words for the verdict. */
   weak: string | undefined;
-  /** Names by which settings offer it for outbound mail; none if it is only read. */
+  /** The names under which settings offer it for outbound mail; empty if it is only read. */
   settable: readonly string[];
 }
 
@@ -145,7 +145,7 @@ const cipherRows = [
 
 export const contentCiphers: readonly ContentCipherInfo[] = cipherRows;
 
-/** A name by which settings choose a content cipher. */
+/** A name under which settings choose a content cipher. */
 export type ContentEncryption = (typeof cipherRows)[number]['settable'][number];
 
 export const contentEncryptions: readonly ContentEncryption[] = cipherRows.flatMap(
@@ -153,14 +153,14 @@ export const contentEncryptions: readonly ContentEncryption[] = cipherRows.flatM
 );
 
 export const contentCipherByOid: ReadonlyMap<string, ContentCipherInfo> = byOid(contentCiphers);
-/** By its own name, as the verdict has it. */
+/** By its own name, as in the verdict. */
 export const contentCipherByName: ReadonlyMap<string, ContentCipherInfo> = byName(contentCiphers);
 
 const bySetting = new Map(
   contentCiphers.flatMap((info) => info.settable.map((name) => [name, info] as const)),
 );
 
-/** By its own name or one of the settings. */
+/** By its own name or that of a setting. */
 export function contentCipherOf(name: string): ContentCipherInfo | undefined {
   return contentCipherByName.get(name) ?? bySetting.get(name);
 }

@@ -21,13 +21,13 @@ import { rc2EffectiveBits } from './rc2.ts';
 /** `Attribute ::= SEQUENCE { attrType OID, attrValues SET OF ANY }` (RFC 5652 section 5.3). */
 export interface Attribute {
   type: string;
-  /** Each value unchanged. */
+  /** Each value as it was received. */
   values: Buffer[];
 }
 
 const mostAttributes = 1000;
 
-/** Reads SignedAttributes and its siblings; the tag has been replaced by an IMPLICIT one. */
+/** Reads SignedAttributes and its siblings, whose tag an IMPLICIT one has replaced. */
 export function readAttributes(element: Element): Attribute[] {
   return children(element, { maxElements: mostAttributes }).map((attribute) => {
     if (attribute.tag !== tags.sequence || attribute.cls !== 0) {
@@ -80,7 +80,7 @@ export interface CommonAttributes {
   signingTime: Date | undefined;
   /** Names, or OIDs of those that are not known. */
   smimeCapabilities: string[];
-  /** All attributes in the order of the message. */
+  /** All attributes, in the order of the message. */
   all: Attribute[];
 }
 
@@ -105,7 +105,7 @@ export function readCommonAttributes(attributes: Attribute[]): CommonAttributes 
   };
 }
 
-/** The algorithms that a signer protected against exchange (RFC 6211). */
+/** The algorithms that a signature protects from being exchanged (RFC 6211). */
 export interface AlgorithmProtection {
   digest: AlgorithmIdentifier;
   signature: AlgorithmIdentifier;
@@ -160,7 +160,7 @@ function capabilityNames(element: Element): string[] {
 function capabilityName(type: string, parameters: Element | undefined): string {
   const cipher = contentCipherByOid.get(type);
   if (cipher?.family !== 'rc2') return cipher?.name ?? type;
-  // Here the number is the effective bits; some software writes the RC2ParameterVersion.
+  // the number here is the effective bits, but some software writes the RC2ParameterVersion
   if (parameters?.tag !== tags.integer) return cipher.name;
   const value = content(parameters).reduce((sum, octet) => sum * 256 + octet, 0);
   const bits = [40, 64, 128].includes(value) ? value : (rc2EffectiveBits(value) ?? value);
@@ -171,7 +171,7 @@ export function writeAttribute(type: string, ...values: Buffer[]): Buffer {
   return der.sequence(der.oid(type), der.setOf(...values));
 }
 
-/** smimeCapabilities from names of content ciphers, the preferred one first. */
+/** smimeCapabilities from the names of content ciphers, the preferred one first. */
 export function writeCapabilities(names: readonly string[]): Buffer {
   const capabilities = names.map((name) => {
     const rc2 = /^rc2-(\d+)-cbc$/.exec(name);
@@ -185,8 +185,8 @@ export function writeCapabilities(names: readonly string[]): Buffer {
 }
 
 /**
- * The certificate to encrypt answers for: `SMIMEEncryptionKeyPreference ::= CHOICE { issuerAndSerialNumber [0]
- * IMPLICIT IssuerAndSerialNumber, ... }` (RFC 8551 section 2.5.3).
+ * The certificate to encrypt replies for: `SMIMEEncryptionKeyPreference ::= CHOICE { issuerAndSerialNumber [0] IMPLICIT
+ * IssuerAndSerialNumber, ... }` (RFC 8551 section 2.5.3).
  */
 export function writeKeyPreference(certificate: Certificate): Buffer {
   const { issuerDer, serialNumber } = certificate;

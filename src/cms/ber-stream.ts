@@ -3,13 +3,13 @@ import { SealpostError } from '../errors.ts';
 
 /**
  * What to do with the element whose header has just arrived: enter it (its children follow one by one), collect it
- * whole, or stream it as an OCTET STRING, in segments or not.
+ * whole, or stream it as an OCTET STRING, segmented or not.
  */
 export type Action = 'enter' | 'collect' | 'stream';
 
-/** The grammar that a BerStream asks. Depth 0 is the outermost element. */
+/** The grammar that guides a BerStream. Depth 0 is the outermost element. */
 export interface BerHandler {
-  /** @param header is reused: take what is needed now */
+  /** @param header is reused, so take what you need before you return */
   open(header: Header, depth: number): Action;
   /** A collected element, complete. */
   element(element: Element, depth: number): void;
@@ -20,7 +20,7 @@ export interface BerHandler {
 }
 
 export interface BerStreamOptions {
-  /** Maximum octets that may be collected in total; read at each element, so it may change. */
+  /** Octets that may be collected in total. It is read at each element, so it may change. */
   readonly collectLimit: number;
   readonly maxDepth: number;
 }
@@ -34,7 +34,9 @@ interface Frame {
 }
 
 const nothing: Buffer = Buffer.alloc(0);
-/** Free segments of a constructed OCTET STRING; beyond them, each must have 16 octets (threats S10). */
+/**
+ * Segments that a constructed OCTET STRING may have for free. Each further one must come with 16 octets (threats S10).
+ */
 const freeSegments = 20_000;
 const octetsPerSegment = 16;
 /** The same for elements that are collected one by one. */
@@ -55,13 +57,13 @@ export class BerStream {
   #partial: Buffer = nothing;
   /** Offset in the whole stream. */
   #position = 0;
-  /** Content octets of a primitive element still to come, and what they are. */
+  /** Content octets of a primitive element that are still to come, and what they are. */
   #remaining = 0;
   #collected: Buffer = nothing;
   #collectedLength = 0;
   #collectedTotal = 0;
   #collectedElements = 0;
-  /** Number of frames when collecting began; -1 when not collecting. */
+  /** Number of frames when collecting began; -1 if nothing is being collected. */
   #collectBase = -1;
   #streamBase = -1;
   #segments = 0;
@@ -73,7 +75,7 @@ export class BerStream {
     this.#options = options;
   }
 
-  /** Takes the next octets; `asn1-malformed`, `asn1-limit`, `cms-limit`, or what the grammar throws. */
+  /** Takes the next octets. Errors: `asn1-malformed`, `asn1-limit`, `cms-limit`, or what the grammar throws. */
   write(chunk: Buffer): void {
     let source = chunk;
     let at = 0;
@@ -89,7 +91,7 @@ export class BerStream {
       if (this.#remaining === 0 && this.#closeFinished()) continue;
       if (at >= source.length) return;
       if (this.#complete) {
-        // Senders that treat the object as text append a line end; nothing else is tolerated.
+        // senders that treat the object as text append a line end; nothing else is tolerated
         if (source.subarray(at).some((octet) => octet !== 0x0a && octet !== 0x0d)) {
           throw malformed('octets after the end of the element', this.#position);
         }
@@ -106,7 +108,7 @@ export class BerStream {
     }
   }
 
-  /** Checks that the element is complete; `asn1-truncated` otherwise. */
+  /** Checks that the element is complete. Errors: `asn1-truncated`. */
   end(): void {
     if (!this.#complete) throw truncated(0);
   }
@@ -127,7 +129,7 @@ export class BerStream {
     return at + octets.length;
   }
 
-  /** Ends the innermost element if it is definite and full; true when one ended. */
+  /** Ends the innermost element if it is definite and full; returns whether it did. */
   #closeFinished(): boolean {
     const frame = this.#frames.at(-1);
     if (frame === undefined || frame.indefinite || this.#position < frame.limit) return false;
@@ -199,7 +201,7 @@ export class BerStream {
     const { contentStart, length } = this.#header;
     if (this.#collectBase < 0) this.#collectBase = this.#frames.length;
     if (length >= 0 && this.#frames.length === this.#collectBase) {
-      // The usual case, complete in this chunk: one view, no copy.
+      // the usual case, complete in this chunk: one view, no copy
       const end = contentStart + length;
       this.#checkCollected(end - at);
       if (end <= source.length) {

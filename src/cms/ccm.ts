@@ -1,10 +1,13 @@
 import { type CipherCCMTypes, createCipheriv, createDecipheriv } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 
-/** Content that CCM buffers completely, because its first block contains the length (RFC 3610 section 2.2). */
+/**
+ * Most content that CCM can buffer. All of it is needed, because the first block contains the length (RFC 3610 section
+ * 2.2).
+ */
 const largestCcm = 64 << 20;
 
-/** The parameters of CCM: the nonce, and the octets of the tag (default 16). */
+/** The parameters of CCM: the nonce, and the length of the tag in octets (default 16). */
 interface CcmParameters {
   readonly iv: Buffer;
   readonly tagOctets: number | undefined;
@@ -43,7 +46,7 @@ export class CcmDecryptor {
   }
 }
 
-/** With a nonce of 12 octets the length has the three that are left of the first block (RFC 3610 section 2.2). */
+/** With a nonce of 12 octets, the length has the remaining three of the first block (RFC 3610 section 2.2). */
 const largestCcmWritten = 2 ** 24 - 1;
 
 /**

@@ -12,8 +12,8 @@ import {
 import type { KnownCertificates } from './identity.ts';
 
 /**
- * How CMS names a certificate or key: IssuerAndSerialNumber or SubjectKeyIdentifier (RFC 5652
- * sections 5.3, 6.2.1 and 10.2.4), or for recipients that are no certificates another identifier.
+ * How CMS names a certificate or key: by IssuerAndSerialNumber or SubjectKeyIdentifier (RFC 5652 sections 5.3, 6.2.1
+ * and 10.2.4), or, for recipients that have no certificate, by another identifier.
  */
 export type CertificateIdentifier =
   | { type: 'issuer-serial'; issuer: string; issuerDer: Buffer; serialNumber: string }
@@ -57,7 +57,7 @@ function printName(issuerDer: Buffer): string {
   return printed;
 }
 
-/** A bad name must not hide the message, so it prints as hexadecimal. */
+/** A malformed name must not hide the message, so it is shown in hexadecimal. */
 function readAndPrint(issuerDer: Buffer): string {
   try {
     return nameToString(readName(issuerDer));
@@ -66,7 +66,7 @@ function readAndPrint(issuerDer: Buffer): string {
   }
 }
 
-/** Whether the identifier names this certificate. Names are compared as RFC 5280 section 7.1 says. */
+/** Whether the identifier names this certificate. Names are compared as in RFC 5280 section 7.1. */
 export function identifies(identifier: CertificateIdentifier, certificate: Certificate): boolean {
   switch (identifier.type) {
     case 'issuer-serial':
@@ -90,10 +90,13 @@ function sameName(issuerDer: Buffer, certificate: Certificate): boolean {
   }
 }
 
-/** Names in the form for comparison, read once per identifier, however many certificates it is compared with. */
+/**
+ * Names in the form in which they are compared. They are parsed once per identifier, however many certificates it is
+ * compared with.
+ */
 const canonicalNames = new WeakMap<Buffer, string | null>();
 
-/** Null for a name that cannot be read. */
+/** Null for an unreadable name. */
 function canonicalName(issuerDer: Buffer): string | null {
   let canonical = canonicalNames.get(issuerDer);
   if (canonical === undefined) {
@@ -107,7 +110,7 @@ function canonicalName(issuerDer: Buffer): string | null {
   return canonical;
 }
 
-/** A certificate with a malformed extension matches nothing, but must not spoil the others. */
+/** A certificate with a malformed extension matches nothing, and must not spoil the others. */
 function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
   try {
     return keyIdentifiersOf(certificate).some((identifier) => identifier.toString('hex') === wanted);
@@ -116,7 +119,7 @@ function hasKeyIdentifier(certificate: Certificate, wanted: string): boolean {
   }
 }
 
-/** The certificates among the known ones that an identifier names. */
+/** The certificates that an identifier names, among those given. */
 export function knownBy(
   identifier: CertificateIdentifier,
   known: KnownCertificates | undefined,
@@ -138,7 +141,7 @@ function wordOf(identifier: CertificateIdentifier): string | undefined {
   }
 }
 
-/** In words for an error or a log. */
+/** In words, for an error or a log. */
 export function describeIdentifier(identifier: CertificateIdentifier): string {
   switch (identifier.type) {
     case 'issuer-serial':

@@ -25,7 +25,7 @@ import { CcmEncryptor } from './ccm.ts';
 import { keyText, rawKey } from './native.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
-/** Encrypts or decrypts content; node:crypto's ciphers have this shape. */
+/** Encrypts or decrypts content. The ciphers of node:crypto have this shape. */
 export interface ContentCipher {
   update(octets: Uint8Array): Buffer;
   final(): Buffer;
@@ -33,12 +33,12 @@ export interface ContentCipher {
 
 export type RandomBytes = (size: number) => Buffer;
 
-/** A cipher for content with its parameters read: what the verdict reports. */
+/** A content cipher whose parameters have been read: what the verdict reports. */
 export interface ContentEncryption {
   info: ContentCipherInfo;
   name: string;
   oid: string;
-  /** Bits of the key as it is transported; for RC2 the effective bits are separate. */
+  /** Bits of the key that is transported. The effective bits of RC2 are separate. */
   keyBits: number;
   /** RC2 only. */
   effectiveBits: number | undefined;
@@ -46,7 +46,7 @@ export interface ContentEncryption {
   /** AEAD only: octets of the tag. */
   tagOctets: number | undefined;
   weak: string | undefined;
-  /** RFC 9709: the AlgorithmIdentifier in DER that the key is derived with; undefined if the key is used unchanged. */
+  /** RFC 9709: the AlgorithmIdentifier in DER from which the key is derived; undefined if the key is used unchanged. */
   derivation?: Buffer | undefined;
 }
 
@@ -100,12 +100,12 @@ function readCipher(algorithm: AlgorithmIdentifier): ContentEncryption {
   if (parameters.tag !== tags.octetString || parameters.constructed) throw badParameters(info.name);
   const iv = content(parameters);
   if (iv.length !== info.ivOctets) throw badParameters(info.name);
-  // RFC 2268 section 6: without a version, 32 effective bits.
+  // RFC 2268 section 6: without a version, there are 32 effective bits
   const effectiveBits = info.family === 'rc2' ? 32 : undefined;
   return { ...common, effectiveBits, iv, tagOctets: info.mode === 'poly1305' ? 16 : undefined };
 }
 
-/** Threats S4: short tags and odd nonces are refused. 16-octet nonces are what GnuPG writes. */
+/** Threats S4: short tags and odd nonces are refused. Nonces of 16 octets are what GnuPG writes. */
 function checkAead(info: ContentCipherInfo, iv: Buffer, tagOctets: number): void {
   const nonce =
     info.mode === 'ccm' ? iv.length >= 7 && iv.length <= 13 : iv.length === 12 || iv.length === 16;
@@ -123,8 +123,8 @@ export function keyOctets(encryption: ContentEncryption): number {
 }
 
 /**
- * True if a transported key of this length can be used. AES keys whose size differs from the OID are used by their
- * actual size: Bouncy Castle wrote such messages and reads them.
+ * True if a transported key of this length can be used. AES keys that do not have the size of the OID are used with
+ * their actual size: Bouncy Castle wrote such messages, and reads them.
  */
 export function keyLengthFits(encryption: ContentEncryption, octets: number): boolean {
   const { family, mode } = encryption.info;
@@ -137,15 +137,15 @@ export function keyLengthFits(encryption: ContentEncryption, octets: number): bo
 const derivationSalt = Buffer.from('The Cryptographic Message Syntax');
 
 /**
- * The key that the cipher runs with: the transported one, or the output of HKDF for it and the algorithm identifier, so
- * that another algorithm cannot be used with the same key (RFC 9709 section 2).
+ * The key that the cipher runs with: the transported one, or HKDF over it and the algorithm identifier, so that the
+ * same key cannot be used with another algorithm (RFC 9709 section 2).
  */
 export function cipherKey({ derivation }: ContentEncryption, transported: Buffer): Buffer {
   if (derivation === undefined) return transported;
   return Buffer.from(hkdfSync('sha256', transported, derivationSalt, derivation, transported.length));
 }
 
-/** A CBC decryptor for the key; its length must fit (`keyLengthFits`). */
+/** A CBC decryptor for the key, whose length must fit (`keyLengthFits`). */
 export function createContentDecipher(encryption: ContentEncryption, key: Buffer): ContentCipher {
   return cbcCipher('decrypt', encryption, key);
 }
@@ -168,7 +168,7 @@ function cbcCipher(
     return create('des-ede3-cbc', key.length === 16 ? Buffer.concat([key, key.subarray(0, 8)]) : key);
   }
   if (info.family === 'des' && !isAvailable('des-cbc')) {
-    // Three times the same key is single DES.
+    // three times the same key is single DES
     return create('des-ede3-cbc', Buffer.concat([key, key, key]));
   }
   if (info.node === undefined || !isAvailable(info.node)) {
@@ -185,7 +185,7 @@ function nativeRc2(bits: number): string | undefined {
 
 const available = new Map<string, boolean>();
 
-/** Whether OpenSSL can use the cipher now; legacy ciphers need its legacy provider. */
+/** Whether OpenSSL can use the cipher now: legacy ciphers need its legacy provider. */
 function isAvailable(name: string): boolean {
   const known = available.get(name);
   if (known !== undefined) return known;
@@ -203,7 +203,7 @@ function isAvailable(name: string): boolean {
   return works;
 }
 
-/** GCM's ciphers of node:crypto, with their tag. */
+/** The GCM ciphers of node:crypto, with their tag. */
 export function gcmName(key: Buffer): CipherGCMTypes {
   return key.length === 16 ? 'aes-128-gcm' : key.length === 24 ? 'aes-192-gcm' : 'aes-256-gcm';
 }
@@ -217,7 +217,7 @@ export interface FreshEncryption {
 }
 
 export interface FreshOptions {
-  /** Needed for ciphers that are weak. */
+  /** Required for weak ciphers. */
   allowWeak?: boolean;
   /** Derives the key from the algorithm identifier (RFC 9709). */
   deriveKey?: boolean;
@@ -226,7 +226,7 @@ export interface FreshOptions {
 
 /**
  * Makes a content encryption key.
- * @param name of the registry; RC2 with its effective key length as `rc2-40-cbc` (1 to 1024)
+ * @param name in the registry; for RC2 with its effective key length, as `rc2-40-cbc` (1 to 1024)
  * @throws SealpostError `encode-policy` for a weak cipher without `allowWeak`, `cms-unsupported`
  */
 export function freshEncryption(name: string, options: FreshOptions = {}): FreshEncryption {
@@ -256,7 +256,10 @@ export function freshEncryption(name: string, options: FreshOptions = {}): Fresh
   };
 }
 
-/** Both in one draw, since each draw costs more than its octets; a given source is asked for one after the other. */
+/**
+ * Key and IV in one draw, since each draw costs more than its octets. A source that the caller gave is asked for one
+ * after the other.
+ */
 function drawKey(
   ivOctets: number,
   octets: number,
@@ -284,12 +287,12 @@ function writeContentEncryption({ info, iv, effectiveBits, tagOctets }: ContentE
   return writeAlgorithm(info.oid, der.octetString(iv));
 }
 
-/** An encryptor; AEAD ciphers have a tag after `final`. */
+/** An encryptor. AEAD ciphers have a tag after `final`. */
 export interface ContentEncryptor extends ContentCipher {
   authTag(): Buffer | undefined;
 }
 
-/** An encryptor for what `freshEncryption` gave. CCM cannot stream: everything comes with `final`. */
+/** An encryptor for the result of `freshEncryption`. CCM cannot stream: all of its output comes with `final`. */
 export function createContentCipher({ encryption, key: transported }: FreshEncryption): ContentEncryptor {
   const key = cipherKey(encryption, transported);
   const { info, iv, tagOctets: authTagLength = 16 } = encryption;
@@ -313,7 +316,7 @@ export function createContentCipher({ encryption, key: transported }: FreshEncry
   };
 }
 
-/** DES keys have odd parity (FIPS 46-3); some implementations check it. */
+/** DES keys have odd parity (FIPS 46-3), which some implementations check. */
 export function setOddParity(key: Buffer): void {
   for (let at = 0; at < key.length; at++) {
     const octet = key[at] ?? 0;

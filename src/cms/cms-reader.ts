@@ -18,7 +18,7 @@ import { EnvelopedDataReader } from './enveloped-data.ts';
 import { defaultLimits } from './limits.ts';
 import { SignedDataReader } from './signed-data.ts';
 
-/** The content types that are read; a new one is a file of its own and a line here. */
+/** The content types that can be read. A new one is a file of its own and a line here. */
 const contentReaders = new Map<string, (context: ContentContext) => ContentReader>([
   [oids.data, (context) => new DataReader(context)],
   [oids.envelopedData, (context) => new EnvelopedDataReader(context)],
@@ -49,7 +49,7 @@ export class CmsReader implements Sink {
   constructor(handlers: CmsHandlers, options: CmsOptions) {
     const limits = { ...defaultLimits, ...options.limits };
     this.#budget = options.budget ?? new Budget();
-    // if the object is alone, it is the whole message
+    // if the object stands alone, it is the whole message
     this.#growing = options.budget === undefined;
     const bounds = { collectLimit: limits.headOctets, maxDepth: limits.depth };
     const contentEnded = (): void => {
@@ -75,7 +75,7 @@ export class CmsReader implements Sink {
     });
   }
 
-  /** After a failure, every call fails in the same way: a half-read object never continues. */
+  /** After a failure, every call fails in the same way, so that a half-read object never continues. */
   #guard(step: () => void): void {
     if (this.#failed) throw this.#failure;
     try {

@@ -44,7 +44,7 @@ export class CompressedDataWriter implements Sink {
   readonly #zlib: Zlib;
   readonly #segments: SegmentWriter;
 
-  /** @param contentType dotted; id-data (a MIME entity) unless given */
+  /** @param contentType dotted; default: id-data (a MIME entity) */
   constructor(out: Sink, contentType: string = oids.data) {
     this.#out = out;
     this.#segments = new SegmentWriter(out);

@@ -4,29 +4,32 @@ import type { Sink } from '../message/index.ts';
 import { type DigestInfo, digestByName } from './algorithms.ts';
 import type { DetachedContent } from './content-reader.ts';
 
-/** Content up to this many octets is digested at its end, in one call: half the time of a digest that is kept open. */
+/**
+ * Content up to this many octets is digested at its end, in one call: that takes half the time of a digest that is kept
+ * open.
+ */
 const SMALL = 64 * 1024;
 
 /**
- * Digests signed content as it passes through. Small content is also kept, because some signature schemes need the
- * content instead of its digest if there are no signed attributes.
+ * Digests signed content as it passes through. Small content is also kept, because without signed attributes some
+ * signature schemes need the content instead of its digest.
  */
 export class ContentDigests implements Sink {
   readonly #names = new Map<string, DigestInfo>();
-  /** All that came so far; undefined once there is more than a small content. */
+  /** All content so far; undefined once there is too much to be kept. */
   #held: Buffer[] | undefined = [];
   /** Open from then on. */
   readonly #hashes = new Map<string, Hash>();
   readonly #limit: number;
   readonly #budget: Budget | undefined;
-  /** Of one octet through all digests. */
+  /** The cost of one octet through all digests. */
   #cost = 0;
   #kept: Buffer[] | undefined = [];
   #length = 0;
   readonly #digests = new Map<string, Buffer>();
 
   /**
-   * @param names of the registry ("sha256"); unknown ones are left out
+   * @param names in the registry ("sha256"); unknown ones are left out
    * @param keep octets of content that may be kept
    * @param budget of the message that is read; none for one that is written
    */
@@ -41,7 +44,7 @@ export class ContentDigests implements Sink {
     }
   }
 
-  /** A copy that continues from here; not after `end`. */
+  /** A copy that continues from here. Not after `end`. */
   fork(): ContentDigests {
     const other = new ContentDigests([], this.#limit, this.#budget);
     other.#cost = this.#cost;
@@ -85,7 +88,7 @@ export class ContentDigests implements Sink {
     this.#hashes.clear();
   }
 
-  /** Call after `end`: what `CmsOptions.detached` takes. */
+  /** What `CmsOptions.detached` takes. Call after `end`. */
   get result(): DetachedContent {
     const kept = this.#kept;
     return {
@@ -104,7 +107,7 @@ function digestOf(info: DigestInfo, octets: Buffer): Buffer {
   return hashOf(info.node, octets, 'buffer');
 }
 
-/** The option that node:crypto needs for digests of variable length. */
+/** The option that node:crypto requires for digests of variable length. */
 function outputOf(info: DigestInfo | undefined): { outputLength: number } | undefined {
   return info?.name.startsWith('shake') ? { outputLength: info.octets } : undefined;
 }

@@ -6,13 +6,13 @@ import { type ContentEncryption, keyLengthFits, keyOctets } from './ciphers.ts';
 import type { CmsOptions } from './content-reader.ts';
 import type { Opener, Recipient, RecipientReport } from './recipients/recipient.ts';
 
-/** The recipient that one of our keys opens, and what the verdict says about all of them. */
+/** The recipient that one of our keys opens, and what the verdict says about all recipients. */
 export interface FoundRecipient {
   opener: Opener | undefined;
   reports: RecipientReport[];
 }
 
-/** Chooses the first recipient that names a key here. */
+/** Chooses the first recipient that names one of our keys. */
 export function findRecipient(
   recipients: readonly Recipient[],
   options: CmsOptions,
@@ -21,7 +21,7 @@ export function findRecipient(
   let opener: Opener | undefined;
   const reports = recipients.map((recipient) => {
     budget.spend(costs.attribute(0) + options.identities.length * costs.comparison);
-    // trying a password costs a derivation, so not if the message can already be opened
+    // trying a password costs a derivation, so this is left out if the message can already be opened
     const settled = opener !== undefined && recipient.report.kind === 'password';
     const found = settled ? undefined : recipient.find(options, budget);
     opener ??= found;
@@ -70,13 +70,13 @@ function pooledRandomBytes(size: number): Buffer {
   return octets;
 }
 
-/** For EncryptedData, which has no recipients: the first content key here that fits the cipher. */
+/** For EncryptedData, which has no recipients: the first of our content keys that fits the cipher. */
 export function contentKeyHere(encryption: ContentEncryption, options: CmsOptions): Opener | undefined {
   const found = options.contentKeys?.find(({ key }) => keyLengthFits(encryption, key.length));
   return found && { name: found.name, cost: 0, recover: () => found.key };
 }
 
-/** For the operator: whom it is for, and which keys there are. */
+/** For the operator: whom the message is for, and which keys there are. */
 export function noKey(recipients: readonly Recipient[], options: CmsOptions): SealpostError {
   const wanted = recipients.slice(0, 5).map(({ report }) => describeIdentifier(report.identifier));
   const more = recipients.length > 5 ? ` and ${recipients.length - 5} more` : '';

@@ -3,11 +3,11 @@ import { type Budget, costs } from '../budget.ts';
 import { SealpostError } from '../errors.ts';
 import type { CmsLimits } from './limits.ts';
 
-/** Compressed octets given to the library at once: 4 KiB become at most 4 MiB. */
+/** Compressed octets that the library gets at a time: 4 KiB expand to at most 4 MiB. */
 const stepOctets = 4096;
 
 /**
- * Decompresses a zlib stream (RFC 1950) within a limit of octets and the output budget of the message (threats S12).
+ * Decompresses a zlib stream (RFC 1950) within a limit on octets and the output budget of the message (threats S12).
  * Node's own zlib streams only asynchronously, and this room is synchronous.
  */
 export class Decompressor {

@@ -25,7 +25,7 @@ import type { RandomBytes } from './ciphers.ts';
 import { withoutStackTraces } from './native.ts';
 
 /**
- * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3 (`dhKeyAgreement`); node's
+ * Finite-field Diffie-Hellman. Keys come as X9.42 (`dhPublicNumber`, with q) or PKCS#3 (`dhKeyAgreement`). Node's
  * `diffieHellman` takes only PKCS#3, so keys are re-encoded in that form. OpenSSL then knows q only for named groups
  * (RFC 5114, RFC 7919). For any other group, this file checks that a foreign value is in the subgroup of order q.
  */
@@ -56,7 +56,7 @@ export function isDiffieHellman(algorithm: string): boolean {
   return algorithm === oids.dhPublicNumber || algorithm === oids.dhKeyAgreement;
 }
 
-/** An own key, ready to agree: made once for each KeyObject. */
+/** One of our keys, ready to agree. Made once for each KeyObject. */
 interface OwnKey {
   group: DhGroup;
   key: KeyObject;
@@ -82,14 +82,14 @@ function ownKey(privateKey: KeyObject): OwnKey {
   return own;
 }
 
-/** Makes the check for the group's values; `key` is one of the group's private keys. */
+/** Makes the check for values of the group. `key` is one of the group's private keys. */
 function membership(group: DhGroup, key: KeyObject): OwnKey['requireMember'] {
   const { q } = group;
   if (q === undefined) return undefined;
   const isMember = membershipTest(group, q);
   let foreign = 2n;
   while (foreign < 100n && isMember(foreign)) foreign += 1n;
-  // OpenSSL knows the group and refuses values outside: no second check needed
+  // OpenSSL knows the group and refuses values outside of it, so no second check is needed
   if (accepts(group, key, group.g) && !accepts(group, key, foreign)) return undefined;
   return (y) => {
     if (!isMember(y)) throw new Error('public value outside the subgroup');
@@ -105,10 +105,10 @@ function accepts(group: DhGroup, privateKey: KeyObject, y: bigint): boolean {
   }
 }
 
-/** y^q = 1 (mod p), by OpenSSL: ten times faster than with bigints. */
+/** y^q = 1 (mod p), computed by OpenSSL, ten times faster than with bigints. */
 function membershipTest(group: DhGroup, q: bigint): (y: bigint) => boolean {
   if (bitsOf(group.p) <= largestRsaModulus) {
-    // RSA's public operation is y^e mod n, and takes no care to hide y, p and q: they are public
+    // RSA's public operation is y^e mod n, and does not hide y, p and q, which are public
     const numbers = der.sequence(der.integer(group.p), der.integer(q));
     const algorithm = der.sequence(der.oid(oids.rsaEncryption), der.nullValue());
     const power = publicKeyOf(der.sequence(algorithm, der.bitString(numbers)));
@@ -121,7 +121,7 @@ function membershipTest(group: DhGroup, q: bigint): (y: bigint) => boolean {
   return (y) => numberOf(diffieHellman({ privateKey: identity, publicKey: pkcs3Public(group, y) })) === y;
 }
 
-/** Above this modulus OpenSSL takes RSA exponents of 64 bits at most (OPENSSL_RSA_SMALL_MODULUS_BITS). */
+/** Above this size of the modulus, OpenSSL takes only RSA exponents up to 64 bits (OPENSSL_RSA_SMALL_MODULUS_BITS). */
 const largestRsaModulus = 3072;
 
 /**

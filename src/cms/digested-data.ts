@@ -6,7 +6,7 @@ import { EncapsulatedReader } from './encapsulated-content.ts';
 
 /**
  * `DigestedData ::= SEQUENCE { version, digestAlgorithm, encapContentInfo, digest OCTET STRING }` (RFC 5652 section 7).
- * It only detects accidents: anyone who changes the content can change the digest.
+ * It only detects accidents: whoever changes the content can change the digest too.
  */
 export function digestedDataReader(context: ContentContext): ContentReader {
   let digestAlgorithm = '';

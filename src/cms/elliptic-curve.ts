@@ -10,7 +10,7 @@ export function isCurveAgreement(algorithm: string): boolean {
   return algorithm === oids.ecPublicKey || algorithm === oids.x25519 || algorithm === oids.x448;
 }
 
-/** A public key of the same algorithm and curve as another one; OpenSSL checks that the point is on it. */
+/** A public key of the same algorithm and curve as another one. OpenSSL checks that the point is on the curve. */
 function samePublicKey(like: PublicKeyInfo, octets: Buffer): KeyObject {
   const algorithm = der.sequence(der.oid(like.algorithm), ...(like.parameters ? [like.parameters] : []));
   const key = der.sequence(algorithm, der.bitString(octets));
@@ -19,7 +19,7 @@ function samePublicKey(like: PublicKeyInfo, octets: Buffer): KeyObject {
 
 /**
  * The shared secret.
- * @param own the certificate's key, which names the curve
+ * @param own the certificate's key, which determines the curve
  * @param publicKey content of the originator's BIT STRING
  * @param withCofactor cofactor ECDH, which on most curves is the same
  * @throws Error for a point that is not on the curve, or the point at infinity (threats S5)
@@ -45,7 +45,7 @@ export function agreeEphemeralOnCurve(certificateKey: KeyObject): { secret: Buff
   return { secret, publicKey: pointOf(publicKey, curve) };
 }
 
-/** Node looks a key's details up at each question. */
+/** Node looks a key's details up each time they are read. */
 const knownCurves = new WeakMap<KeyObject, { readonly name: string | undefined }>();
 
 function curveOf(key: KeyObject): string | undefined {
@@ -57,10 +57,10 @@ function curveOf(key: KeyObject): string | undefined {
   return curve.name;
 }
 
-/** Keys that node:crypto gives as a JWK, which takes a third of the time of an encoding in DER. */
+/** Key types that node:crypto exports as JWK, which takes a third of the time of DER. */
 const jwkCurves = ['prime256v1', 'secp384r1', 'secp521r1'];
 
-/** Content of the BIT STRING of a public key; a point of a curve uncompressed (SEC 1, section 2.3.3). */
+/** Content of the BIT STRING of a public key. Points of a curve are uncompressed (SEC 1, section 2.3.3). */
 function pointOf(key: KeyObject, curve: string | undefined): Buffer {
   if (curve === undefined || jwkCurves.includes(curve)) {
     const { x = '', y = '' } = key.export({ format: 'jwk' });

@@ -14,11 +14,11 @@ import type { CmsTail } from './report.ts';
 export interface Encapsulation {
   /** Such as `DigestedData`. */
   readonly structure: string;
-  /** Tags of the fields, in order; the third one is the EncapsulatedContentInfo. */
+  /** Tags of the fields, in order. The third one is the EncapsulatedContentInfo. */
   readonly fields: readonly number[];
-  /** Called with the other fields, counted from 1. */
+  /** Called with each of the other fields, counted from 1. */
   field(number: number, element: Element): void;
-  /** Called with the type of the content; returns the sink for the content. */
+  /** Called with the type of the content. Returns the sink for it. */
   open(contentType: string): Sink;
   /** The report at the end; undefined if a field is missing. */
   tail(): CmsTail | undefined;
@@ -31,7 +31,7 @@ export interface Encapsulation {
 export class EncapsulatedReader implements ContentReader {
   readonly #context: ContentContext;
   readonly #type: Encapsulation;
-  /** Fields so far. */
+  /** Number of fields so far. */
   #fields = 0;
   #contentType: string | undefined;
   #sink: Sink | undefined;

@@ -13,13 +13,13 @@ import { type RecipientOptions, writeRecipientInfo } from './recipients/index.ts
 
 export interface EnvelopedDataOptions {
   recipients: readonly RecipientOptions[];
-  /** Name of the registry; `aes-256-cbc` unless given, RC2 as `rc2-40-cbc`. */
+  /** Name in the registry. RC2 is given as `rc2-40-cbc` (effective bits). Default: `aes-256-cbc`. */
   contentEncryption?: string;
-  /** contentType of what is inside, dotted; id-data (a MIME entity) unless given. */
+  /** contentType of what is inside, dotted. Default: id-data (a MIME entity). */
   contentType?: string;
-  /** Needed for DES and RC2. */
+  /** Required for DES and RC2. */
   allowWeak?: boolean;
-  /** Derives the key from the algorithm identifier (RFC 9709), which few readers know. */
+  /** Derives the key from the algorithm identifier (RFC 9709), which few readers support. */
   deriveKey?: boolean;
   randomBytes?: RandomBytes;
 }
@@ -113,7 +113,7 @@ export function encodeEnvelopedData(content: Buffer, options: EnvelopedDataOptio
   return Buffer.concat(envelopedDataChunks([content], options));
 }
 
-/** The same in chunks, from content in chunks: nothing is joined. */
+/** The same in chunks, from content in chunks, which are not joined. */
 export function envelopedDataChunks(content: readonly Buffer[], options: EnvelopedDataOptions): Buffer[] {
   const { structure, fresh, version, recipientInfos, contentType } = prepare(options);
   const cipher = createContentCipher(fresh);
@@ -124,7 +124,7 @@ export function envelopedDataChunks(content: readonly Buffer[], options: Envelop
   return sequence(der.oid(structure), ...der.enclose(0xa0, 0, enveloped));
 }
 
-/** The mac of AuthEnvelopedData; nothing for EnvelopedData. */
+/** The mac of AuthEnvelopedData; empty for EnvelopedData. */
 function writeMac(cipher: ContentEncryptor): Buffer {
   const tag = cipher.authTag();
   return tag === undefined ? Buffer.alloc(0) : der.octetString(tag);

@@ -37,7 +37,7 @@ import { readRecipientInfo } from './recipients/index.ts';
 import type { Recipient } from './recipients/recipient.ts';
 import type { EnvelopedHead } from './report.ts';
 
-/** The three structures that hold encrypted content; they differ in a few parts. */
+/** The three structures that hold encrypted content. They differ in a few parts. */
 export type EncryptedStructure = EnvelopedHead['type'];
 
 /** The position of the reader in the structure; it only moves forward. */
@@ -71,7 +71,7 @@ export class EnvelopedDataReader implements ContentReader {
   #contentType: string | undefined;
   #encryption: ContentEncryption | undefined;
   #cipher: { update(octets: Buffer): Buffer } | undefined;
-  /** Checks padding or tag; returns the last octets. */
+  /** Checks padding or tag, and returns the last octets. */
   #final: (mac: Buffer | undefined) => Buffer = () => Buffer.alloc(0);
   #sink: Sink | undefined;
   #octets = 0;
@@ -101,7 +101,7 @@ export class EnvelopedDataReader implements ContentReader {
     throw unexpected(this.#type, header);
   }
 
-  /** The part that an element at the first level is, by its tag. */
+  /** Which part an element at the first level is, by its tag. */
   #stepOf(header: Header): number {
     const { cls, tag } = header;
     const hasMac = this.#type === 'auth-enveloped-data';
@@ -278,13 +278,13 @@ export class EnvelopedDataReader implements ContentReader {
   }
 }
 
-/** Causes behind the uniform failure, for the operator: a wrong key and changed octets look the same. */
+/** Causes behind the uniform failure, for the operator. A wrong key and changed octets look the same. */
 const faults = {
   cbc: 'the padding of the last block is wrong: another key, or changed or missing octets',
   aead: 'the authentication tag is wrong: another key, or changed octets',
 };
 
-/** The originator of a static key may bring its certificate along (RFC 5652 section 6.2.2). */
+/** The originator of a static key may include its certificate (RFC 5652 section 6.2.2). */
 function withOriginator(options: CmsOptions, found: readonly Certificate[]): CmsOptions {
   return found.length === 0
     ? options

@@ -15,19 +15,19 @@ import { digestByName, digestByOid } from './algorithms.ts';
 import { type Attribute, elementOf, single } from './attributes.ts';
 import { type CertificateIdentifier, readIssuerAndSerial } from './certificate-identifier.ts';
 
-/** Attributes of RFC 2634, RFC 5035 and RFC 8551 that a signer protects besides the content. */
+/** Attributes of RFC 2634, RFC 5035 and RFC 8551 that a signature protects in addition to the content. */
 
 /** The certificate that the signer claims, by its digest (RFC 5035 sections 3 and 4). */
 export interface SigningCertificate {
   version: 1 | 2;
-  /** Name, or OID of an unknown one. */
+  /** Name, or OID if unknown. */
   digestAlgorithm: string;
   digest: Buffer;
 }
 
 /**
- * `SigningCertificate ::= SEQUENCE { certs SEQUENCE OF ESSCertID, policies OPTIONAL }`; the first one is that of the
- * signer. Both versions may be there.
+ * `SigningCertificate ::= SEQUENCE { certs SEQUENCE OF ESSCertID, policies OPTIONAL }`; the first one is the signer's.
+ * Both versions may be present.
  * @throws SealpostError `cms-malformed` or `asn1-*`
  */
 export function readSigningCertificates(attributes: Attribute[]): SigningCertificate[] {
@@ -56,7 +56,7 @@ export function readSigningCertificates(attributes: Attribute[]): SigningCertifi
   return found;
 }
 
-/** True or false if the digest can be computed; undefined for an unknown one. */
+/** Whether the digest matches; undefined if its algorithm is unknown. */
 export function namesCertificate(
   { digestAlgorithm, digest }: SigningCertificate,
   digestOf: (node: string) => Buffer,
@@ -70,15 +70,15 @@ export function namesCertificate(
 export interface ReceiptRequest {
   /** signedContentIdentifier in hexadecimal. */
   contentIdentifier: string;
-  /** Who should send one: everybody, direct recipients, or these addresses. */
+  /** Who should send a receipt: everybody, direct recipients, or these addresses. */
   from: 'all' | 'first-tier' | string[];
-  /** Where to. */
+  /** Where receipts should go. */
   to: string[];
 }
 
 /**
  * `ReceiptRequest ::= SEQUENCE { signedContentIdentifier, receiptsFrom, receiptsTo SEQUENCE OF GeneralNames }`;
- * undefined if it is absent or unreadable: it is only a request, and does not make a signature invalid.
+ * undefined if it is absent or unreadable. It is only a request, so it does not make a signature invalid.
  */
 export function readReceiptRequest(attributes: Attribute[]): ReceiptRequest | undefined {
   return orNone(() => {

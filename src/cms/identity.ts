@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type Certificate, keyIdentifiersOf } from '../pki/index.ts';
 
-/** A private key with its certificate, old ones included: what a message may be encrypted for. */
+/** A private key with its certificate, for anything that a message may be encrypted for, old certificates included. */
 export interface DecryptionIdentity {
   /** The operator's name for it. */
   name: string;
@@ -24,21 +24,23 @@ export interface DecryptionKeys {
   keyEncryptionKeys?: readonly KeyEncryptionKey[];
   /** Tried in turn for a PasswordRecipientInfo. */
   passwords?: readonly { name: string; password: Buffer }[];
-  /** For EncryptedData, whose key is agreed outside of the message. */
+  /** For EncryptedData, whose key is agreed on outside of the message. */
   contentKeys?: readonly { name: string; key: Buffer }[];
-  /** More certificates in which signers and originators of static keys are searched. */
+  /** More certificates to search for signers and originators of static keys. */
   certificates?: readonly Certificate[];
-  /** Certificates that the receiver has anyway, in which they are looked up after those: there may be many. */
+  /**
+   * Certificates that the receiver has anyway. They are searched after those, by look-up, because there may be many.
+   */
   known?: KnownCertificates;
 }
 
-/** Certificates that are looked up. */
+/** Certificates that can be looked up. */
 export interface KnownCertificates {
-  /** Candidates for a word of `pki/lookup.ts`, which are compared with what is named. */
+  /** Candidates for a word of `pki/lookup.ts`. The caller compares them with what it looks for. */
   find(word: string): readonly Certificate[];
 }
 
-/** The one to write. */
+/** The identifier to write. */
 export function keyIdentifierOf(certificate: Certificate): Buffer {
   return keyIdentifiersOf(certificate)[0];
 }

@@ -1,8 +1,8 @@
 /**
- * CMS (RFC 5652) and its cryptography: one reader for all content types, in BER as it streams, and a writer for each.
- * It knows certificates and keys, and nothing of mail; whether a signer is to be trusted is for pki and the caller.
- * Begin with `cms-reader.ts` and the file of a content type; recipients are in `recipients/`, algorithms are rows of
- * `algorithms.ts`.
+ * CMS (RFC 5652) and its cryptography: one reader for all content types, which takes BER as it streams in, and one
+ * writer for each. It knows certificates and keys, but nothing about mail. Whether a signer is to be trusted is up to
+ * pki and the caller. Begin with `cms-reader.ts` and the file of a content type. Recipients are in `recipients/`, and
+ * algorithms are rows of `algorithms.ts`.
  */
 export type { Attribute } from './attributes.ts';
 export { type CertificateIdentifier, describeIdentifier } from './certificate-identifier.ts';

@@ -2,7 +2,7 @@ import { hash, hkdfSync } from 'node:crypto';
 import { der, type OidName, oids } from '../asn1/index.ts';
 import type { KeyWrap } from './key-wrap.ts';
 
-/** What a key agreement's OID says: the kind of agreement, the derivation and its digest. */
+/** What the OID of a key agreement says: the kind of agreement, the derivation and its digest. */
 export interface KeyAgreementInfo {
   name: string;
   oid: string;
@@ -54,7 +54,7 @@ export interface KeyInputs {
   /** The shared secret Z (or ZZ). */
   secret: Buffer;
   wrap: KeyWrap;
-  /** The wrap's AlgorithmIdentifier unchanged, because it is hashed. */
+  /** The wrap's AlgorithmIdentifier, unchanged because it is hashed. */
   wrapEncoded: Buffer;
   /** User keying material. */
   ukm: Buffer | undefined;
@@ -66,12 +66,12 @@ export function deriveKek(info: KeyAgreementInfo, inputs: KeyInputs): Buffer {
   const shared = sharedInfo(inputs);
   const { keyOctets } = inputs.wrap;
   if (info.kdf === 'x963') return deriveX963(info.digest, inputs.secret, shared, keyOctets);
-  // RFC 8418 section 2.2: the ukm, if present, is the salt; it is in the SharedInfo too.
+  // RFC 8418 section 2.2: the ukm, if present, is the salt, and it is in the SharedInfo too
   const salt = inputs.ukm ?? Buffer.alloc(0);
   return Buffer.from(hkdfSync(info.digest, inputs.secret, salt, shared, keyOctets));
 }
 
-/** The bits of the key encryption key, as suppPubInfo has them. */
+/** The bits of the key encryption key, as in suppPubInfo. */
 function keyBits(wrap: KeyWrap): Buffer {
   const bits = Buffer.alloc(4);
   bits.writeUInt32BE(wrap.keyOctets * 8);

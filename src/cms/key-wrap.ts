@@ -19,7 +19,7 @@ import type { ContentEncryption, RandomBytes } from './ciphers.ts';
 import { keyText, rawKey } from './native.ts';
 import { Rc2Cbc, rc2EffectiveBits, rc2Version } from './rc2.ts';
 
-/** A key wrap algorithm with its parameters read. */
+/** A key wrap algorithm whose parameters have been read. */
 export interface KeyWrap {
   name: string;
   oid: string;
@@ -27,7 +27,7 @@ export interface KeyWrap {
   keyOctets: number;
   weak: string | undefined;
   wrap(kek: Buffer, key: Buffer, random?: RandomBytes): Buffer;
-  /** @throws Error when the checksum is wrong */
+  /** @throws Error if the checksum is wrong */
   unwrap(kek: Buffer, wrapped: Buffer): Buffer;
   /** AlgorithmIdentifier in DER. */
   encoded: Buffer;
@@ -49,8 +49,8 @@ const aesWraps = new Map([
 ]);
 
 /**
- * Reads a KeyWrapAlgorithm: AES (RFC 3565, RFC 5649), 3DES and RC2 (RFC 3217, RFC 3370 section 4.3).
- * Undefined for one that is not known.
+ * Reads a KeyWrapAlgorithm: AES (RFC 3565, RFC 5649), 3DES and RC2 (RFC 3217, RFC 3370 section 4.3). Undefined for an
+ * unknown one.
  */
 export function readKeyWrap(algorithm: AlgorithmIdentifier): KeyWrap | undefined {
   const aes = aesWraps.get(algorithm.oid as (typeof oids)['aes-128-wrap']);
@@ -66,7 +66,7 @@ export function readKeyWrap(algorithm: AlgorithmIdentifier): KeyWrap | undefined
   return rc2Wrap(bits);
 }
 
-/** The wrap for the content cipher: of the same strength, and supported by software that supports the cipher. */
+/** The wrap for a content cipher: equally strong, and supported by software that supports the cipher. */
 export function wrapFor({ info, effectiveBits }: ContentEncryption): KeyWrap {
   if (info.family === 'rc2') return rc2Wrap(effectiveBits ?? 128);
   if (info.family === 'des3' || info.family === 'des') return des3Wrap;
@@ -95,7 +95,7 @@ function aesWrap(oid: string, bits: number, pad: boolean): KeyWrap {
       return createCipheriv(node, keyText(kek), iv, rawKey).update(key);
     },
     unwrap: (kek, wrapped) => {
-      // no octets at all are nothing to decipher for node, and no error
+      // node has nothing to decipher in no octets, and no error for it
       if (wrapped.length < 16) throw new Error('too short for a wrapped key');
       return createDecipheriv(node, keyText(kek), iv, rawKey).update(wrapped);
     },
@@ -142,7 +142,7 @@ export const des3Wrap: KeyWrap = {
   oid: oids['des-ede3-wrap'],
   keyOctets: 24,
   weak: undefined,
-  // The parity of DES keys is set where they are made: other keys, such as RC2's, must stay as they are.
+  // The parity of DES keys is set where they are made. Other keys, such as RC2's, must stay as they are.
   wrap: (kek, key, random = nodeRandomBytes) => {
     checkLength('des-ede3-wrap', key, 8);
     return wrapTwice(des3Cbc, kek, key, random(8));
@@ -151,7 +151,7 @@ export const des3Wrap: KeyWrap = {
   encoded: writeAlgorithm(oids['des-ede3-wrap'], der.nullValue()),
 };
 
-/** Wraps without padding of their own take whole blocks of 64 bits: not the five octets of RC2 with 40 bits. */
+/** Wraps without padding of their own take whole blocks of 64 bits, so not the five octets of RC2 with 40 bits. */
 function checkLength(name: string, key: Buffer, least: number): void {
   if (key.length >= least && key.length % 8 === 0) return;
   throw new SealpostError('encode-recipient', `${name} takes no content key of ${key.length} octets`, {

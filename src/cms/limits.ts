@@ -1,6 +1,6 @@
 /**
- * Limits for the structure of one CMS object. All have defaults, which the caller may change. The `Budget` limits the
- * total cost of a message.
+ * Limits on the structure of one CMS object. All have defaults, which the caller may change. The total cost of a
+ * message is limited by its `Budget`.
  */
 export interface CmsLimits {
   /** Octets of everything before the content (recipients, originator's certificates); default 4 MiB. */
@@ -12,9 +12,9 @@ export interface CmsLimits {
   certificates: number;
   /** Levels of nesting inside one element. */
   depth: number;
-  /** Octets of content, after decryption or decompression; default none. */
+  /** Octets of content, after decryption or decompression. Default: no limit. */
   contentOctets: number;
-  /** Content kept for signatures that need the content itself, not its digest (RFC 8419). */
+  /** Content that is kept for signatures over the content itself instead of its digest (RFC 8419). */
   signedContentKept: number;
 }
 

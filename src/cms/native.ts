@@ -1,21 +1,22 @@
-/** Calls node:crypto in ways that add little cost to the operation itself. */
+/** Calls node:crypto in ways that add little to the cost of the operation itself. */
 import * as crypto from 'node:crypto';
 
 /**
- * How the ciphers here are given their keys: as text of one character an octet. Given a Buffer, node finds out by
- * two exceptions that it is no key object; a key object made for one message is two native objects, which outlive
- * every young collection. Text is neither.
+ * How the ciphers here receive their keys: as text with one character per octet. With a Buffer, node goes through two
+ * exceptions to find out that it is no key object. A key object for one message is two native objects, which outlive
+ * every young collection. Text has neither problem.
  */
 export const rawKey = { encoding: 'latin1' } as const;
 
-/** The octets of a key as that text. */
+/** The octets of a key as such text. */
 export function keyText(octets: Buffer): string {
   return octets.toString('latin1');
 }
 
 /**
- * Runs an operation of node:crypto that takes an options object. Node finds out by two exceptions that the
- * options are no key object; without stack traces these cost 10 us less. What it throws has no trace either.
+ * Runs an operation of node:crypto that takes an options object. Node goes through two exceptions to find out that the
+ * options are no key object; without stack traces, these cost 10 us less. An error that the operation throws has no
+ * trace either.
  */
 export function withoutStackTraces<T>(run: () => T): T {
   const { stackTraceLimit } = Error;
@@ -34,9 +35,9 @@ export function privateDecrypt(options: crypto.RsaPrivateKey, octets: Buffer): B
 const withPadding = new WeakMap<crypto.KeyObject, crypto.KeyObject>();
 
 /**
- * RSA PKCS#1 v1.5 (RFC 8017 section 7.2.2) with implicit rejection: OpenSSL 3.2 and later give random octets for a
- * bad padding, not an error. Given a key object, node needs no exceptions, and takes the padding from it like from
- * other options; so that one is set in a copy of it that is made once.
+ * RSA PKCS#1 v1.5 (RFC 8017 section 7.2.2) with implicit rejection: for bad padding, OpenSSL 3.2 and later return
+ * random octets instead of an error. With a key object, node needs no exceptions, and reads the padding from it as from
+ * other options. So the padding is set on a copy of the key object, which is made once.
  */
 export function pkcs1Decrypt(key: crypto.KeyObject, octets: Buffer): Buffer {
   let own = withPadding.get(key);

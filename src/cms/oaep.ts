@@ -36,7 +36,7 @@ function known(algorithm: AlgorithmIdentifier): DigestInfo {
   return info;
 }
 
-/** Reads the parameters; absent ones mean SHA-1, MGF1 with SHA-1 and an empty label. */
+/** Reads the parameters. Absent ones mean SHA-1, MGF1 with SHA-1 and an empty label. */
 export function readOaepParameters(algorithm: AlgorithmIdentifier): OaepParameters {
   const element = parametersOf(algorithm);
   const result = { digest: named('sha1'), mgfDigest: named('sha1'), label: Buffer.alloc(0) };
@@ -65,7 +65,7 @@ function parametersElement(parameters: Buffer): Element {
   return element;
 }
 
-/** RSAES-OAEP-params in DER; parts that are the default are left out, as DER says. */
+/** RSAES-OAEP-params in DER, which omits parts that have their default value. */
 export function writeOaepParameters({ digest, mgfDigest, label }: OaepParameters): Buffer {
   const parts: Buffer[] = [];
   const hash = (info: DigestInfo): Buffer => writeAlgorithm(info.oid, der.nullValue());
@@ -86,8 +86,8 @@ export function oaepEncrypt(key: KeyObject, octets: Buffer, { digest, label }: O
 }
 
 /**
- * Decrypts OAEP (RFC 8017 section 7.1.2). OpenSSL does it where both digests are the same; node has no option for
- * another MGF1 digest, so that is decoded here.
+ * Decrypts OAEP (RFC 8017 section 7.1.2). OpenSSL does it if both digests are the same. Node has no option for another
+ * MGF1 digest, so that case is decoded here.
  * @throws Error that says nothing about what was wrong
  */
 export function oaepDecrypt(key: KeyObject, octets: Buffer, parameters: OaepParameters): Buffer {
@@ -112,7 +112,7 @@ function unpad(encoded: Buffer, { digest, mgfDigest, label }: OaepParameters): B
   const labelHash = createHash(digest.node).update(label).digest();
   let wrong = encoded[0] ?? 1;
   for (let at = 0; at < size; at++) wrong |= (block[at] ?? 0) ^ (labelHash[at] ?? 0);
-  // The 01 octet after zeros: the whole block is scanned regardless of what is found.
+  // the 01 octet after zeros: the whole block is scanned, whatever is found
   let found = 0;
   let start = 0;
   for (let at = size; at < block.length; at++) {

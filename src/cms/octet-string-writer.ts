@@ -1,12 +1,12 @@
 import { der, tags } from '../asn1/index.ts';
 import type { Sink } from '../message/index.ts';
 
-/** Octets in each segment of a streamed OCTET STRING: what OpenSSL and NSS read without trouble. */
+/** Octets in each segment of a streamed OCTET STRING, a size that OpenSSL and NSS read without trouble. */
 const segmentOctets = 64 * 1024;
 
 /**
- * Writes octets as segments of a constructed OCTET STRING of indefinite length, of one size but the
- * last. The caller writes what opens and ends the string.
+ * Writes octets as segments of a constructed OCTET STRING of indefinite length. All have the same size but the last.
+ * The caller writes what opens and ends the string.
  */
 export class SegmentWriter {
   readonly #out: Sink;

@@ -5,7 +5,7 @@ import type { DigestInfo } from './algorithms.ts';
 import { publicDecrypt } from './native.ts';
 import { mgf1, xor } from './oaep.ts';
 
-/** AlgorithmIdentifier of PSS with the digest for hash and MGF1. */
+/** AlgorithmIdentifier of PSS with the same digest for hash and MGF1. */
 export function writePssAlgorithm(digest: DigestInfo, saltLength: number): Buffer {
   const hash = writeAlgorithm(digest.oid, der.nullValue());
   return writeAlgorithm(
@@ -19,8 +19,8 @@ export function writePssAlgorithm(digest: DigestInfo, saltLength: number): Buffe
 }
 
 /**
- * RSASSA-PSS verification of a digest (RFC 8017 sections 8.1.2 and 9.1.2). Node verifies PSS only
- * over data, and only with MGF1 on the same digest; signatures here come with neither.
+ * RSASSA-PSS verification of a digest (RFC 8017 sections 8.1.2 and 9.1.2). Node verifies PSS only over the data itself,
+ * and only with MGF1 on the same digest. Here the data is gone, and the digests may differ.
  */
 export function verifyPss(
   key: KeyObject,
@@ -51,7 +51,7 @@ export function verifyPss(
   return check.equals(hash);
 }
 
-/** With a key marked id-RSASSA-PSS, OpenSSL only does complete PSS; the numbers are the same. */
+/** With a key marked id-RSASSA-PSS, OpenSSL only does complete PSS. The numbers of the key are the same. */
 function plainKey(key: KeyObject): KeyObject {
   if (key.asymmetricKeyType !== 'rsa-pss') return key;
   const info = new Cursor(parse(key.export({ type: 'spki', format: 'der' })));

@@ -27,7 +27,7 @@ export function rc2Version(effectiveBits: number): number {
   return effectiveBits < 256 ? (versionTable[effectiveBits] ?? 0) : effectiveBits;
 }
 
-/** The effective key bits that an rc2ParameterVersion stands for; undefined for one that is out of range. */
+/** The effective key bits that an rc2ParameterVersion stands for; undefined if it is out of range. */
 export function rc2EffectiveBits(version: number): number | undefined {
   const bits = version < 256 ? versionTable.indexOf(version) : version;
   return bits >= 1 && bits <= 1024 ? bits : undefined;
@@ -51,8 +51,8 @@ function expandKey(key: Uint8Array, effectiveBits: number): Uint16Array {
 }
 
 /*
- * The block functions assert that their typed arrays are full: a check at each word costs a third of
- * the speed, and the arrays are made here with fixed lengths.
+ * The block functions assert that their typed arrays are full, because a check at each word costs a third of the speed,
+ * and the arrays are made here with fixed lengths.
  */
 
 /** One block of eight octets as four little-endian words; changed in place (RFC 2268 section 3). */
@@ -112,8 +112,8 @@ function decryptBlock(k: Uint16Array, block: Uint16Array): void {
 }
 
 /**
- * RC2 in CBC mode, with any effective key length (RFC 2268), in the shape of node:crypto's ciphers.
- * OpenSSL has 40, 64 and 128 bits only, and those only with its legacy provider.
+ * RC2 in CBC mode with any effective key length (RFC 2268), in the shape of node:crypto's ciphers. OpenSSL has only 40,
+ * 64 and 128 bits, and those only with its legacy provider.
  */
 export class Rc2Cbc {
   readonly #words: Uint16Array;
@@ -137,7 +137,7 @@ export class Rc2Cbc {
     for (let i = 0; i < 4; i++) this.#chain[i] = (iv[2 * i] ?? 0) | ((iv[2 * i + 1] ?? 0) << 8);
   }
 
-  /** With false, the octets must fill blocks and no padding is added or taken off. */
+  /** With false, the octets must fill whole blocks, and no padding is added or removed. */
   setAutoPadding(on: boolean): this {
     this.#padding = on;
     return this;
@@ -147,7 +147,7 @@ export class Rc2Cbc {
   update(octets: Uint8Array): Buffer {
     const source = this.#rest.length === 0 ? octets : Buffer.concat([this.#rest, octets]);
     let usable = source.length - (source.length % 8);
-    // The last block may contain the padding.
+    // the last block may contain the padding
     if (this.#decrypt && this.#padding && usable === source.length && usable > 0) usable -= 8;
     this.#rest = Buffer.from(source.subarray(usable));
     const result = Buffer.allocUnsafe(usable);
@@ -156,7 +156,7 @@ export class Rc2Cbc {
     return result;
   }
 
-  /** The last octets; an Error when they do not fill a block or the padding is wrong. */
+  /** The last octets. Errors: an Error if they do not fill a block or the padding is wrong. */
   final(): Buffer {
     if (!this.#padding) {
       if (this.#rest.length > 0) throw new Error('wrong final block length');

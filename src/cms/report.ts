@@ -8,7 +8,7 @@ import type { RecipientReport } from './recipients/recipient.ts';
 /** What is known about a CMS object before its content, by type. OIDs are dotted. */
 export type CmsHead = EnvelopedHead | SignedHead | CompressedHead | DigestedHead | DataHead;
 
-/** What is known after the whole object. */
+/** What is known after the whole object has been read. */
 export type CmsTail = EnvelopedTail | SignedTail | CompressedTail | DigestedTail | DataTail;
 
 export interface EncryptionReport {
@@ -19,7 +19,7 @@ export interface EncryptionReport {
   effectiveBits: number | undefined;
   /** True for authenticated encryption. */
   aead: boolean;
-  /** The key is derived from the algorithm identifier (RFC 9709). */
+  /** Whether the key is derived from the algorithm identifier (RFC 9709). */
   keyDerived: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface EnvelopedHead {
   contentType: string;
   encryption: EncryptionReport;
   recipients: RecipientReport[];
-  /** The length of the content, if it is known in advance; in CBC with a definite length, including the padding. */
+  /** The length of the content, if known in advance; for CBC with a definite length, padding included. */
   contentOctets: { readonly least: number; readonly most: number } | undefined;
   /** Certificates included by the sender, such as that of its static key. */
   originatorCertificates: Certificate[];
@@ -39,7 +39,7 @@ export interface EnvelopedHead {
 
 export interface EnvelopedTail {
   type: EnvelopedHead['type'];
-  /** Remarks on a message that was decrypted anyway. */
+  /** Remarks on a message that was decrypted in spite of them. */
   notes: string[];
   /** OIDs of the unprotected attributes. */
   unprotectedAttributes: string[];
@@ -48,13 +48,13 @@ export interface EnvelopedTail {
 export interface SignedHead {
   type: 'signed-data';
   contentType: string;
-  /** Names, or OIDs of those that are not known. */
+  /** Names, or OIDs if unknown. */
   digestAlgorithms: string[];
-  /** True when the signed content is not inside. */
+  /** True if the signed content is not inside. */
   detached: boolean;
 }
 
-/** Why a signature is not valid; `ok` if it is. */
+/** Why a signature is invalid; `ok` if it is valid. */
 export type SignatureReason =
   | 'ok'
   | 'content-missing'
@@ -74,32 +74,32 @@ export type SignatureReason =
 
 export interface SignerReport {
   identifier: CertificateIdentifier;
-  /** Name, or OID of an unknown one. */
+  /** Name, or OID if unknown. */
   digestAlgorithm: string;
   signatureAlgorithm: {
     name: string;
     oid: string;
-    /** Of PSS: digest, mgf1, saltLength; of the key: bits or curve. */
+    /** For PSS: digest, mgf1, saltLength; for the key: bits or curve. */
     parameters: Record<string, string>;
   };
   /** Undefined if the signer signed the content without attributes. */
   signedAttributes: SignedAttributes | undefined;
   unsignedAttributes: string[];
-  /** Of this signature, as far as they can be read; at most ten. */
+  /** Countersignatures of this signature, as far as they can be read; at most ten. */
   countersignatures: SignerReport[];
   /** From the message, or from the caller's certificates. */
   certificate: Certificate | undefined;
-  /** Other certificates that the identifier names and whose key also verifies the signature. */
+  /** Other certificates that the identifier names, and whose key also verifies the signature. */
   alternatives: readonly Certificate[];
-  /** The signature alone: whether the certificate is to be trusted is for pki and the caller. */
+  /** The signature alone. Whether the certificate is to be trusted is up to pki and the caller. */
   valid: boolean;
-  /** The key under which the signature verified, if valid. Trust in the signer must be trust in exactly this key. */
+  /** The key that verified the signature, if it is valid. Trust in the signer must be trust in exactly this key. */
   verifiedBy: KeyObject | undefined;
   reason: SignatureReason;
   weak: string[];
 }
 
-/** What a signer protects besides the content. */
+/** What a signature protects in addition to the content. */
 export interface SignedAttributes extends CommonAttributes {
   signingCertificates: SigningCertificate[];
   receiptRequest: ReceiptRequest | undefined;
@@ -111,9 +111,9 @@ export interface SignedTail {
   certificates: Certificate[];
   /** Elements in the set of certificates that could not be read as X.509. */
   otherCertificates: number;
-  /** CertificateList in DER each. */
+  /** Each a CertificateList in DER. */
   crls: Buffer[];
-  /** OCSPResponse in DER each (RFC 5940). */
+  /** Each an OCSPResponse in DER (RFC 5940). */
   ocspResponses: Buffer[];
   signers: SignerReport[];
 }

@@ -4,17 +4,17 @@ import { type PssParameters, type PublicKeyInfo, readPssParameters } from '../pk
 import { type OaepParameters, readOaepParameters } from './oaep.ts';
 
 /*
- * What a certificate says about the use of its RSA key: id-RSASSA-PSS is only for PSS, id-RSAES-OAEP only for OAEP, and
- * parameters beside either are binding (RFC 4055 sections 1.2, 3.3 and 4.1; RFC 5756).
+ * What a certificate says about the use of its RSA key. id-RSASSA-PSS is only for PSS, id-RSAES-OAEP only for OAEP, and
+ * parameters with either one are binding (RFC 4055 sections 1.2, 3.3 and 4.1; RFC 5756).
  */
 
-/** The PSS parameters that a key is bound to; undefined for one that may be used with any. */
+/** The PSS parameters that a key is bound to; undefined if it may be used with any. */
 export function boundPss({ algorithm, parameters }: PublicKeyInfo): PssParameters | undefined {
   if (algorithm !== oids.rsassaPss || parameters === undefined) return undefined;
   return readPssParameters(algorithmOf(algorithm, parameters));
 }
 
-/** The OAEP parameters that a key is bound to; undefined for one that may be used with any. */
+/** The OAEP parameters that a key is bound to; undefined if it may be used with any. */
 export function boundOaep({ algorithm, parameters }: PublicKeyInfo): OaepParameters | undefined {
   if (algorithm !== oids.rsaesOaep || parameters === undefined) return undefined;
   return readOaepParameters(algorithmOf(algorithm, parameters));
@@ -22,7 +22,7 @@ export function boundOaep({ algorithm, parameters }: PublicKeyInfo): OaepParamet
 
 const algorithmOf = (oid: string, parameters: Buffer) => ({ oid, parameters });
 
-/** Whether a key may make RSA signatures of a scheme; true for keys of other kinds. */
+/** Whether a key may make RSA signatures of this scheme. True for keys of other kinds. */
 export function maySign(info: PublicKeyInfo, scheme: 'rsa' | 'rsa-pss', pss?: PssParameters): boolean {
   if (info.algorithm === oids.rsaesOaep) return false;
   if (info.algorithm !== oids.rsassaPss) return true;
@@ -38,7 +38,7 @@ export function maySign(info: PublicKeyInfo, scheme: 'rsa' | 'rsa-pss', pss?: Ps
   });
 }
 
-/** Whether a content key may be transported to an RSA key in this way; `oaep` undefined for PKCS#1 v1.5. */
+/** Whether a content key may be transported to an RSA key in this way. For PKCS#1 v1.5, `oaep` is undefined. */
 export function mayTransport(info: PublicKeyInfo, oaep: OaepParameters | undefined): boolean {
   if (info.algorithm === oids.rsassaPss) return false;
   if (info.algorithm !== oids.rsaesOaep) return true;

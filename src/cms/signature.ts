@@ -18,7 +18,7 @@ export interface SignedOctets {
   octets: Buffer | undefined;
 }
 
-/** A signature algorithm with its parameters read. */
+/** A signature algorithm whose parameters have been read. */
 export interface SignatureAlgorithm {
   oid: string;
   name: string;
@@ -29,7 +29,7 @@ export interface SignatureAlgorithm {
 }
 
 /**
- * Reads a SignatureAlgorithmIdentifier. A digest's OID in its place (some old signers) means RSA.
+ * Reads a SignatureAlgorithmIdentifier. If it is the OID of a digest, as some old signers wrote, it means RSA.
  * @throws SealpostError for PSS parameters that are malformed or not supported
  */
 export function readSignatureAlgorithm(algorithm: AlgorithmIdentifier): SignatureAlgorithm {
@@ -87,7 +87,7 @@ export function verifySignature(
         return 'signature-unsupported';
     }
   } catch {
-    // OpenSSL throws for a malformed signature.
+    // OpenSSL throws for a malformed signature
     return 'signature-mismatch';
   }
 }

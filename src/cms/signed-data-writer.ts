@@ -20,11 +20,9 @@ import { boundPss, maySign } from './rsa-restrictions.ts';
 export interface SignerOptions {
   certificate: Certificate;
   privateKey: KeyObject;
-  /**
-   * Name of the registry; what suits the key unless given (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`.
-   */
+  /** Name in the registry. Default: what suits the key (`sha256` for RSA and ECDSA). MD5 and SHA-1 need `allowWeak`. */
   digest?: string;
-  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5; always used for keys that are only for PSS. */
+  /** PSS with a salt as long as the digest, instead of PKCS#1 v1.5. Always used for keys that are only for PSS. */
   pss?: boolean;
   /** Name the certificate by its subject key identifier instead of issuer and serial number. */
   bySubjectKeyIdentifier?: boolean;
@@ -34,19 +32,19 @@ export interface SignedDataOptions {
   signers: readonly SignerOptions[];
   /** More certificates to include. */
   certificates?: readonly Certificate[];
-  /** Omits the signers' own certificates, for receivers that have them. */
+  /** Omits the signers' own certificates, for receivers that already have them. */
   withoutSignerCertificates?: boolean;
-  /** eContentType, dotted; id-data unless given. */
+  /** eContentType, dotted. Default: id-data. */
   contentType?: string;
-  /** Goes into the signingTime attribute. */
+  /** The time in the signingTime attribute. */
   signingTime?: Date;
   /** Names of content ciphers for smimeCapabilities, the preferred one first. */
   capabilities?: readonly string[];
-  /** Named in the encryption key preference attribute (RFC 8551 section 2.5.3). */
+  /** The certificate named in the encryption key preference attribute (RFC 8551 section 2.5.3). */
   encryptionCertificate?: Certificate;
-  /** Signs the names and parameters of digest and signature algorithm too (RFC 6211). */
+  /** Also signs the names and parameters of the digest and signature algorithms (RFC 6211). */
   algorithmProtection?: boolean;
-  /** Needed for MD5 and SHA-1. */
+  /** Required for MD5 and SHA-1. */
   allowWeak?: boolean;
 }
 
@@ -86,7 +84,7 @@ export function encodeSignedData(content: Buffer, options: SignedDataOptions): B
   return Buffer.concat(signedDataChunks([content], options));
 }
 
-/** The same in chunks, from content in chunks: nothing is joined. */
+/** The same in chunks, from content in chunks, which are not joined. */
 export function signedDataChunks(content: readonly Buffer[], options: SignedDataOptions): Buffer[] {
   const digests = new ContentDigests(signingDigests(options), 0);
   for (const chunk of content) digests.write(chunk);
@@ -155,7 +153,7 @@ function contentInfo(
   return der.enclose(0x20, tags.sequence, [der.oid(oids.signedData), ...explicit]);
 }
 
-/** version and digestAlgorithms; the version is of RFC 5652 section 5.1. */
+/** version and digestAlgorithms. The version is that of RFC 5652 section 5.1. */
 function beforeContent(options: SignedDataOptions): Buffer[] {
   const isData = (options.contentType ?? oids.data) === oids.data;
   const bySki = options.signers.some((signer) => signer.bySubjectKeyIdentifier === true);
@@ -168,7 +166,7 @@ function beforeContent(options: SignedDataOptions): Buffer[] {
   return [der.integer(isData && !bySki ? 1 : 3), der.setOf(...algorithms.values())];
 }
 
-/** RFC 5754 section 2: SHA-2 without parameters; SHA-1 and MD5 with NULL, as RFC 3370 section 2 has them. */
+/** SHA-2 without parameters (RFC 5754 section 2); SHA-1 and MD5 with NULL (RFC 3370 section 2). */
 function writeDigestAlgorithm(info: DigestInfo): Buffer {
   return info.weak === undefined ? writeAlgorithm(info.oid) : writeAlgorithm(info.oid, der.nullValue());
 }
@@ -245,9 +243,8 @@ const dsaNames: Record<string, OidName | undefined> = {
 };
 
 /**
- * Schemes that sign octets and not a digest, by node's key type, with the digests that their
- * specifications allow for the attributes (RFC 8419 section 2.3, RFC 9882 section 3.3); the first is
- * the default.
+ * Schemes that sign octets instead of a digest, by node's key type, with the digests that their specifications allow
+ * for the attributes (RFC 8419 section 2.3, RFC 9882 section 3.3). The first one is the default.
  */
 const pureSignatures = new Map<string, { name: OidName; digests: string[] }>([
   ['ed25519', { name: 'ed25519', digests: ['sha512'] }],

@@ -32,7 +32,7 @@ const structure = 'SignedData';
 
 const steps = { version: 0, digests: 1, content: 2, certificates: 3, crls: 4, signers: 5 };
 
-/** CMS types that PKCS#7 nests directly, not in an OCTET STRING. */
+/** CMS types that PKCS#7 nests directly instead of in an OCTET STRING. */
 const cmsTypes: readonly string[] = [
   oids.signedData,
   oids.envelopedData,
@@ -125,7 +125,7 @@ export class SignedDataReader implements ContentReader {
     if (this.#contentType === undefined) throw incomplete(structure);
     const { handlers, options, limits, budget } = this.#context;
     if (!detached && options.detached !== undefined) {
-      // One signature over two contents can deceive readers (threats S6).
+      // one signature over two contents can deceive readers (threats S6)
       throw new SealpostError('cms-malformed', 'a detached signature that brings content of its own');
     }
     this.#sink = handlers.onHead({

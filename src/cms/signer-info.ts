@@ -98,9 +98,9 @@ export interface VerificationContext {
   /** eContentType, dotted; null for a countersignature, whose content has no type (RFC 5652 section 11.4). */
   contentType: string | null;
   content: DetachedContent | undefined;
-  /** The certificates in which signers are searched. */
+  /** The certificates to search for signers. */
   certificates: readonly Certificate[];
-  /** Where they are looked up after those. */
+  /** Where to look signers up after those. */
   known: KnownCertificates | undefined;
   /** See `CmsOptions.inheritedKey`. */
   inheritedKey: (certificate: Certificate) => KeyObject | undefined;
@@ -157,8 +157,8 @@ function readSignedAttributes(element: Element | undefined): SignedAttributes | 
 const mostCountersignatures = 10;
 
 /**
- * The countersignatures of this signature, in an unprotected attribute: unreadable ones are ignored. Countersignatures
- * of a countersignature are not read.
+ * The countersignatures of this signature, from an unprotected attribute. Unreadable ones are ignored, and
+ * countersignatures of a countersignature are not read.
  */
 function countersignatures(signer: SignerInfo, context: VerificationContext): SignerReport[] {
   const found: SignerReport[] = [];
@@ -178,7 +178,7 @@ function countersignatures(signer: SignerInfo, context: VerificationContext): Si
   return found;
 }
 
-/** A digest that was not expected before the content arrived: available if the content was small. */
+/** A digest that was not expected before the content arrived. It is available if the content was small. */
 function digestOf(
   { digests, content }: DetachedContent,
   info: DigestInfo,
@@ -198,10 +198,10 @@ function drawForKey({ publicKeyInfo }: Certificate, octets: number, budget: Budg
   budget.spend(costs.key + publicKeyCost(traits) + octets * costs.digestOctet('sha3'));
 }
 
-/** RFC 5652 sections 11.1 to 11.3: MUST NOT be unsigned, where anybody could have added them. */
+/** RFC 5652 sections 11.1 to 11.3: these MUST NOT be unsigned, where anybody could have added them. */
 const onlySigned: readonly string[] = [oids.contentType, oids.messageDigest, oids.signingTime];
 
-/** Maximum certificates tried for one signer: some authorities certify a key again under the same identifier. */
+/** Certificates tried for one signer, at most: some authorities certify a key again under the same identifier. */
 const mostCandidates = 4;
 
 /** The certificates that an identifier names, each once. A sender may name several. */
@@ -215,17 +215,14 @@ function namedBy(identifier: CertificateIdentifier, certificates: readonly Certi
   return found;
 }
 
-/** The result for a signature: if valid, the certificates whose key verified it, and that key. */
+/** The result for a signature. If it is valid: the certificates whose key verified it, and that key. */
 interface Checked {
   reason: SignatureReason;
   certificates: Certificate[];
   key: KeyObject | undefined;
 }
 
-/**
- * Verifies the signature with the key of each matching certificate. After the first key that fits, other keys do not
- * count.
- */
+/** Verifies the signature with the key of each matching certificate. Once a key fits, other keys do not count. */
 function check(
   signer: SignerInfo,
   attributes: SignedAttributes | undefined | SealpostError,
@@ -263,7 +260,7 @@ function keyOf(
   { signedAttributes, algorithm }: SignerInfo,
   { inheritedKey, content, budget }: VerificationContext,
 ): KeyObject | SignatureReason {
-  // RFC 5035 section 5: a signer that names its certificate must not be shown with another one
+  // RFC 5035 section 5: a signature that names its certificate must not be shown with another one
   const named = attributes?.signingCertificates.map((each) => {
     budget.spend(certificate.der.length * costs.digestOctet(each.digestAlgorithm));
     return namesCertificate(each, (node) => createHash(node).update(certificate.der).digest());
@@ -273,7 +270,7 @@ function keyOf(
   if (!maySign(certificate.publicKeyInfo, scheme, algorithm.pss)) return 'key-restricted';
   const { start, end } = signedAttributes ?? { start: 0, end: content?.content?.length ?? 0 };
   try {
-    // attributes may have to be hashed in two encodings
+    // the attributes may have to be hashed in two encodings
     drawForKey(certificate, 2 * (end - start), budget);
     if (inheritsParameters(certificate.publicKeyInfo))
       return inheritedKey(certificate) ?? 'key-parameters-missing';
@@ -333,7 +330,7 @@ function checkUnder(
 }
 
 /**
- * What was signed as attributes would, without them, pass for signed content of the same octets
+ * Without attributes, what was signed as attributes would pass for signed content of the same octets
  * (draft-ietf-lamps-cms-euf-cma-signeddata; threats S6). No MIME entity starts like a SET.
  */
 function isSignedAttributes(octets: Buffer | undefined): boolean {
@@ -346,16 +343,16 @@ function isSignedAttributes(octets: Buffer | undefined): boolean {
   }
 }
 
-/** RFC 6211 section 3: both with their parameters. */
+/** RFC 6211 section 3: both are compared with their parameters. */
 function protects({ digest, signature }: AlgorithmProtection, { identifiers }: SignerInfo): boolean {
   return sameAlgorithm(digest, identifiers.digest) && sameAlgorithm(signature, identifiers.signature);
 }
 
-/** Maximum elements of signed attributes that are re-encoded in DER; genuine ones have a few dozen. */
+/** Elements of signed attributes that are re-encoded in DER, at most. Genuine ones have a few dozen. */
 const mostEncodedAnew = 10_000;
 
 /**
- * What the signature may cover: the attributes as received with the tag of a SET OF (RFC 5652 section 5.4), and if
+ * What the signature may cover: the attributes as received with the tag of a SET OF (RFC 5652 section 5.4), and, if
  * these are not DER, their DER encoding, which that section requires.
  */
 function* signedEncodings(element: Element, budget: Budget): Generator<Buffer> {
@@ -366,7 +363,7 @@ function* signedEncodings(element: Element, budget: Budget): Generator<Buffer> {
   if (sorted !== undefined && !received.equals(sorted)) yield sorted;
 }
 
-/** Undefined if there are too many elements: then only the octets as received count. */
+/** Undefined if there are too many elements. Then only the octets as received count. */
 function inDer(received: Buffer, budget: Budget): Buffer | undefined {
   let attributes: Element;
   try {
@@ -378,7 +375,7 @@ function inDer(received: Buffer, budget: Budget): Buffer | undefined {
   return toDer(attributes, budget);
 }
 
-/** Definite lengths for what came with indefinite ones, or with lengths in a longer form. */
+/** Definite lengths for elements that came with indefinite ones, or with lengths in a longer form. */
 function toDer(element: Element, budget: Budget): Buffer {
   const octets = raw(element);
   budget.spend(costs.elementAnew(octets.length));
@@ -410,7 +407,7 @@ function parametersInWords(
     if (details?.modulusLength !== undefined) words.bits = String(details.modulusLength);
     if (details?.namedCurve !== undefined) words.curve = details.namedCurve;
   } catch {
-    // The reason says that the key cannot be used.
+    // the reason says that the key cannot be used
   }
   return words;
 }

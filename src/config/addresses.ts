@@ -3,8 +3,8 @@ import { SealpostError } from '../errors.ts';
 import { type Mailbox, parseMailbox } from '../message/mailbox.ts';
 
 /**
- * An entry of `addresses`: one address, `@x` for a domain, `@*.x` for all domains below it (and not itself), or the
- * bare `postmaster` of RFC 5321 section 4.5.1.
+ * An entry of `addresses`: one address, `@x` for a domain, `@*.x` for all domains below it (not the domain itself), or
+ * the bare `postmaster` of RFC 5321 section 4.5.1.
  */
 export interface AddressEntry {
   kind: 'address' | 'domain' | 'subdomains' | 'postmaster';
@@ -14,7 +14,7 @@ export interface AddressEntry {
 
 const postmaster = 'postmaster';
 
-/** Reads an entry; undefined if it has none of the forms. */
+/** Parses an entry; undefined if it has none of these forms. */
 export function parseAddressEntry(entry: string): AddressEntry | undefined {
   if (entry.toLowerCase() === postmaster) return { kind: 'postmaster', key: postmaster };
   const below = entry.startsWith('@*.');
@@ -48,20 +48,20 @@ function readMailbox(address: string): Mailbox | undefined {
   }
 }
 
-/** An address in the form that is looked up. */
+/** An address in the form in which it is looked up. */
 export type AddressKey = Pick<Mailbox, 'key' | 'host'>;
 
 /**
- * Finds the mailbox or partner that an address belongs to. The exact entry counts first (RFC 5321 section 2.4: the
- * local part is case-sensitive). Then comes the entry that differs in case only, which is what nearly every sender
- * means, then the domain, then the nearest parent domain with a wildcard. If two entries claim the same address, the
- * first one gets it; `check` reports that.
+ * Finds the mailbox or partner that an address belongs to. The exact entry comes first (RFC 5321 section 2.4: the local
+ * part is case-sensitive). Then comes an entry that differs only in case, which is what nearly every sender means; then
+ * the domain; then the nearest parent domain with a wildcard. If two entries claim the same address, the first one gets
+ * it, and `check` reports it.
  */
 export class AddressBook<T> {
   readonly #exact = new Map<string, T>();
   readonly #folded = new Map<string, T>();
 
-  /** @returns the owners that already have this entry, exactly or in another case; nothing for the first one */
+  /** @returns the owners that already have this entry, exactly or in another case; empty for the first one */
   add({ kind, key }: AddressEntry, owner: T): { same: T | undefined; alike: T | undefined } {
     const same = this.#exact.get(key);
     const folded = key.toLowerCase();
@@ -71,7 +71,7 @@ export class AddressBook<T> {
     return { same, alike };
   }
 
-  /** Adds entries as the configuration has them. They were checked before, so invalid ones do not occur. */
+  /** Adds entries from the configuration. They have been checked before, so there are no invalid ones. */
   addAll(entries: readonly string[], owner: T): void {
     for (const entry of entries.map(parseAddressEntry)) if (entry !== undefined) this.add(entry, owner);
   }
@@ -84,7 +84,7 @@ export class AddressBook<T> {
     return this.#exact.get(key) ?? this.#folded.get(key.toLowerCase()) ?? this.#ofHost(host);
   }
 
-  /** As `find`, for text that may not be an address. */
+  /** Like `find`, for text that may not be an address. */
   findText(address: string): T | undefined {
     const mailbox = readMailbox(address);
     return mailbox === undefined ? undefined : this.find(mailbox);

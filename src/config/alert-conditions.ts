@@ -1,9 +1,8 @@
 /**
- * What alerts can be about, and the rules that hold without any being written. These are data: what is measured for
- * each condition is in `src/alert/`.
+ * What alerts can be about, and the default rules. Only data: what is measured for each condition is in `src/alert/`.
  */
 
-/** `count`, `days`, `times` and `percent` are numbers; `duration` is written as `30m`. */
+/** `count`, `days`, `times` and `percent` are numbers; `duration` is written like `30m`. */
 export type AlertUnit = 'count' | 'days' | 'times' | 'percent' | 'duration';
 
 export const alertGroups = ['direction', 'mailbox', 'partner', 'reason'] as const;
@@ -14,13 +13,13 @@ export type AlertSeverity = (typeof alertSeverities)[number];
 
 interface ConditionFacts {
   readonly unit: AlertUnit;
-  /** On which side of its threshold a value is bad. */
+  /** The side of the threshold on which a value is bad. */
   readonly bad: 'above' | 'below';
   /** What is measured. */
   readonly what: string;
-  /** It can be grouped (`by`) and narrowed (`only`). */
+  /** Whether it can be grouped (`by`) and narrowed (`only`). */
   readonly grouped?: true;
-  /** Milliseconds between two looks, where each round would be too often. */
+  /** Milliseconds between two looks, if every round would be too often. */
   readonly every?: number;
 }
 
@@ -77,16 +76,16 @@ export const alertConditionNames: readonly AlertCondition[] =
 
 export const factsOfCondition = (name: AlertCondition): ConditionFacts => alertConditions[name];
 
-/** A rule as it is written. */
+/** A rule as written. */
 export interface WrittenRule {
   readonly name: string;
   readonly condition?: AlertCondition | undefined;
-  /** The value from which it is bad; which of both fits follows from the condition. */
+  /** The value from which it is bad. Which of the two applies depends on the condition. */
   readonly above?: number | string | undefined;
   readonly below?: number | string | undefined;
   /** The value at which it is good again. Default: the threshold. */
   readonly clear?: number | string | undefined;
-  /** How long it must be bad, and good again, in milliseconds. */
+  /** How long it must be bad, or good again, in milliseconds. */
   readonly for?: number | undefined;
   readonly clearFor?: number | undefined;
   readonly by?: readonly AlertGroup[] | undefined;
@@ -97,7 +96,7 @@ export interface WrittenRule {
         readonly reasons?: readonly string[] | undefined;
       }
     | undefined;
-  /** `failures`: fewer than these in the last hour are no alert. */
+  /** For `failures`: with fewer than this in the last hour, there is no alert. */
   readonly least?: number | undefined;
   readonly severity?: AlertSeverity | undefined;
   readonly off?: boolean | undefined;
@@ -105,7 +104,7 @@ export interface WrittenRule {
 
 const minute = 60_000;
 
-/** The rules that hold unless the configuration changes them, or turns them off. */
+/** The rules that apply unless the configuration changes them or turns them off. */
 export const defaultAlertRules: readonly (WrittenRule & { condition: AlertCondition })[] = [
   { name: 'suspended', condition: 'suspended', above: 0, by: ['direction', 'mailbox', 'partner', 'reason'] },
   {

@@ -1,4 +1,4 @@
-/** The rules of alerts in force: those that hold by default, changed by the configuration, and its own. */
+/** The alert rules in force: the default ones, as changed by the configuration, and those that it adds. */
 import {
   type AlertCondition,
   type AlertGroup,
@@ -14,7 +14,7 @@ import { readDuration } from './unit-text.ts';
 export interface AlertRule {
   readonly name: string;
   readonly condition: AlertCondition;
-  /** In the unit of the condition; a duration in milliseconds. */
+  /** In the unit of the condition. A duration is in milliseconds. */
   readonly threshold: number;
   readonly clear: number;
   /** Milliseconds. */
@@ -58,7 +58,7 @@ export function alertRulesOf(config: AlertConfig): AlertRule[] {
   ];
 }
 
-/** What is written, without what is left out. A threshold that is written replaces both that were there. */
+/** What is written, without fields that are left out. A threshold that is written replaces both default ones. */
 function given(rule: WrittenRule | undefined): Partial<WrittenRule> {
   if (rule === undefined) return {};
   const written = Object.fromEntries(Object.entries(rule).filter(([, value]) => value !== undefined));
@@ -89,7 +89,7 @@ function made(
   ];
 }
 
-/** A value in the unit of a condition; undefined if it is none. */
+/** A value in the unit of a condition; undefined if it does not have that unit. */
 function numberOf(condition: AlertCondition, written: number | string | undefined): number | undefined {
   if (written === undefined) return undefined;
   if (factsOfCondition(condition).unit === 'duration')
@@ -97,7 +97,7 @@ function numberOf(condition: AlertCondition, written: number | string | undefine
   return typeof written === 'number' ? written : undefined;
 }
 
-/** The role that looks after alerts: a hand-off process, or an outbound one where nothing is handed off. */
+/** The role that looks after alerts: a hand-off process, or an outbound one if nothing is handed off. */
 export function alertRoleOf({
   mailboxes,
   partners,
@@ -105,7 +105,7 @@ export function alertRoleOf({
   return mailboxes.length > 0 || partners.some(({ onSuspend }) => onSuspend) ? 'handoff' : 'outbound';
 }
 
-/** What the schema cannot say of the settings of alerts. */
+/** What the schema cannot express about the settings of alerts. */
 export function checkAlerts(config: Config, report: Report): void {
   const { alerts, partners } = config;
   const seen = new Set<string>();

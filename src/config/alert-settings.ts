@@ -1,4 +1,4 @@
-/** Alerts: what is told to people, and how. */
+/** Alerts: what people are told, and how. */
 import { z } from 'zod';
 import { alertConditionNames, alertGroups, alertSeverities } from './alert-conditions.ts';
 import { eventsSettings } from './api-settings.ts';

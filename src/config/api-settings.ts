@@ -1,4 +1,4 @@
-/** The HTTP API for programs: where it listens, whom it believes, and what one request or client may take. */
+/** The HTTP API for programs: where it listens, whom it trusts, and limits for one request or client. */
 import { z } from 'zod';
 import { duration, size } from './units.ts';
 

@@ -1,34 +1,34 @@
 /**
- * What is known of certificates without parsing them, in the form that lies in their index: 30,000 of them as objects
- * take 20 MB in each process and five times as long to read as these rows of octets.
+ * What is known about certificates without parsing them, in the form in which their index stores it. As objects, 30,000
+ * of them take 20 MB in each process, and five times as long to read as these rows of octets.
  */
 
-/** What is known of a certificate without parsing it. */
+/** What is known about a certificate without parsing it. */
 export interface Card {
   /** SHA-256 in hexadecimal. */
   thumbprint: string;
-  /** Where its octets begin in the index, and how many they are. */
+  /** Offset of its octets in the index, and their number. */
   at: number;
   length: number;
   /** Validity in milliseconds since the epoch. */
   from: number;
   until: number;
-  /** What it is found by (`pki/lookup.ts`): three at most. */
+  /** The words by which it is found (`pki/lookup.ts`), three at most. */
   words: string[];
   /** `keyDigest` of its key. */
   key: string;
-  /** SHA-1 and serial number in hexadecimal; undefined for one whose serial number is longer than any may be. */
+  /** SHA-1 and serial number in hexadecimal; undefined if the serial number is longer than the standard allows. */
   numbers: { sha1: string; serial: string } | undefined;
   /** What its key and keyUsage allow. */
   fits: ('encrypt' | 'sign')[];
-  /** Whether it says that it is an authority's. */
+  /** Whether it says that it belongs to an authority. */
   ca: boolean;
 }
 
-/** A word is as long as 16 characters of base64. */
+/** Length of a word: 16 characters of base64. */
 const wordOctets = 12;
 const mostWords = 3;
-/** Of a serial number; RFC 5280 section 4.1.2.2 allows 20, and some have a zero before. */
+/** Octets of a serial number. RFC 5280 section 4.1.2.2 allows 20, and some have a leading zero. */
 const mostSerial = 21;
 const rowOctets = 32 + 32 + 8 * 4 + 2 + mostWords * wordOctets + 20 + 1 + mostSerial;
 const bits = { encrypt: 1, sign: 2, ca: 4 } as const;
@@ -42,13 +42,13 @@ const fitLists: Readonly<Record<number, Card['fits']>> = {
 const places = { key: 32, at: 64, length: 72, from: 80, until: 88, flags: 96, words: 97, first: 98 };
 const numberPlaces = { sha1: 134, serialLength: 154, serial: 155 };
 
-/** Cards as rows of octets, by their number. */
+/** Cards as rows of octets, accessed by number. */
 export class CardRows {
   readonly #rows: Buffer;
-  /** Of all of them, so that each thumbprint is a piece of it. */
+  /** The thumbprints of all cards in one string, of which each is a slice. */
   readonly #hex: string;
 
-  /** @throws {SyntaxError} for a piece of a row */
+  /** @throws {SyntaxError} if the last row is incomplete */
   constructor(rows: Buffer) {
     if (rows.length % rowOctets !== 0) throw new SyntaxError('a card is cut');
     this.#rows = rows;
@@ -105,12 +105,12 @@ export class CardRows {
     return { from: this.#number(number, places.from), until: this.#number(number, places.until) };
   }
 
-  /** Where its octets lie. */
+  /** Where its octets are. */
   place(number: number): { at: number; length: number } {
     return { at: this.#number(number, places.at), length: this.#number(number, places.length) };
   }
 
-  /** Undefined if there is none with that number. */
+  /** Undefined if there is no card with that number. */
   card(number: number): Card | undefined {
     if (!(number >= 0 && number < this.count)) return undefined;
     const own = { thumbprint: this.thumbprint(number), key: this.key(number), words: this.words(number) };

@@ -1,11 +1,12 @@
 /**
- * The certificates of all partners in one file: 30,000 of them, read from as many files and parsed, take many seconds,
- * and 130 MB in each process. The supervisor reads the files once. The roles read cards (what a certificate is found
- * by, and when it is valid) and parse a certificate when it is first used. Only files that have changed are read again.
+ * The certificates of all partners in one file. Reading 30,000 of them from as many files and parsing them takes many
+ * seconds, and 130 MB in each process. So the supervisor reads the files once. The roles read cards (by what a
+ * certificate is found, and when it is valid), and parse a certificate when it is first used. Only files that have
+ * changed are read again.
  *
- * The file has a line with the lengths of its parts: what it was made of, and whose the cards are (JSON), the cards,
- * and the octets of the certificates. It lies in the data folder, which is ours alone. A certificate that is not the
- * one on its card is not used.
+ * The file begins with a line that holds the lengths of its parts: what it was made from and whose the cards are
+ * (JSON), the cards, and the octets of the certificates. It is in the data folder, which only this user can write to. A
+ * certificate that does not match its card is not used.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
@@ -31,7 +32,7 @@ import type { KeyReader } from './key-reader.ts';
 import { type ConfiguredCertificate, splitAuthorities } from './partner-certificates.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
-/** Numbers of cards. `own` has the entry of `partners[].certificates` before each: entry, card, entry, card. */
+/** Numbers of cards. In `own`, each is preceded by the entry of `partners[].certificates`: entry, card, entry, card. */
 interface OfPartner {
   own: number[];
   authorities: number[];
@@ -41,23 +42,23 @@ interface Sources {
   program: string;
   /** When the files were looked at. */
   at: number;
-  /** Of the names of the partners and of what they name, in their order. */
+  /** A digest of the partners' names and of what they name, in order. */
   of: string;
   files: Record<string, { state: string; cards: number[] }>;
 }
 
 type Partners = Record<string, OfPartner>;
 
-/** Certificates that a process keeps parsed: about 10 MB. */
+/** Parsed certificates that a process keeps: about 10 MB. */
 const mostParsed = 2000;
 
-/** An index that is open. Its octets stay readable when the file is replaced. */
+/** An open index. Its octets stay readable when the file is replaced. */
 class OpenIndex {
   readonly #handle: number;
   /** Where each part begins, and the end. */
   readonly #starts: readonly number[];
 
-  /** System errors; an error of JSON for a file that is none. */
+  /** Errors: system errors; a JSON error for a file that is not an index. */
   constructor(path: string) {
     this.#handle = openSync(path, 'r');
     const { size } = fstatSync(this.#handle);
@@ -91,7 +92,7 @@ class OpenIndex {
     return this.#part(2);
   }
 
-  /** Octets of a certificate; without a place, of all. */
+  /** Octets of a certificate; without a place, those of all certificates. */
   octets(place?: { at: number; length: number }): Buffer {
     return place === undefined ? this.#part(3) : this.#read((this.#starts[3] ?? 0) + place.at, place.length);
   }
@@ -128,7 +129,7 @@ class ReadIndex {
     return certificate;
   }
 
-  /** As `parse`, for one that is kept elsewhere. */
+  /** Like `parse`, for a certificate that is kept elsewhere. */
   read(number: number): Certificate {
     const octets = this.#index.octets(this.rows.place(number));
     if (createHash('sha256').update(octets).digest('hex') !== this.rows.thumbprint(number))
@@ -218,7 +219,7 @@ export interface IndexedPartners {
 /**
  * The certificates of partners from an index, by name of the partner, and those of authorities in their files.
  *
- * @returns undefined if the index is not that of these partners
+ * @returns undefined if the index does not belong to these partners
  */
 export function openPartners(path: string, config: Config): IndexedPartners | undefined {
   if (!existsSync(path)) return undefined;
@@ -247,9 +248,9 @@ function* pairsOf(numbers: readonly number[]): Generator<readonly [number, numbe
 }
 
 /**
- * Tells whether a file is as it was when an index was made; undefined for a file that it was not made of.
+ * Tells whether a file is unchanged since an index was made; undefined for a file that the index was not made from.
  *
- * @returns undefined for an index of another program, or none
+ * @returns undefined if there is no index, or if another program made it
  */
 export function unchangedFiles(
   path: string,
@@ -277,8 +278,8 @@ export interface BuiltIndex {
 }
 
 /**
- * Makes the index of a configuration at `target`, with what can be used of the one in the data folder, and keeps it
- * there for the next time. Problems with files go to the reader; then nothing is made.
+ * Makes the index of a configuration at `target`, reusing what it can from the one in the data folder, and keeps it
+ * there for the next time. Problems with files go to the reader, and then no index is made.
  *
  * @param program changes with everything that reads and parses
  */
@@ -325,7 +326,10 @@ export function buildIndex(
   return made.built;
 }
 
-/** Another name for a file, which stays when the first one is given to another; a copy across file systems. */
+/**
+ * Another name for a file, which keeps its content when the first name is given to another file. Across file systems, a
+ * copy.
+ */
 function publish(from: string, to: string): void {
   try {
     linkSync(from, to);
@@ -334,7 +338,7 @@ function publish(from: string, to: string): void {
   }
 }
 
-/** Changes with everything that an index is made of beside the files themselves. */
+/** Changes with everything that an index is made from, apart from the files themselves. */
 function nameOfPartners({ partners }: Config): string {
   const hash = createHash('sha256');
   for (const { name, certificates } of partners)
@@ -345,7 +349,7 @@ function nameOfPartners({ partners }: Config): string {
 const allUnchanged = (sources: Sources) =>
   Object.keys(sources.files).every((file) => isUnchanged(sources, file, stateOf(file)));
 
-/** Whether a file is what is open. */
+/** Whether a file is the one that is open. */
 function isSame(open: OpenIndex, path: string): boolean {
   let other: OpenIndex | undefined;
   try {
@@ -363,7 +367,7 @@ interface Previous {
   sources: Sources;
 }
 
-/** What was made before; undefined if there is nothing, or nothing that can be used. */
+/** What was made before; undefined if there is nothing usable. */
 function previous(path: string, program: string): Previous | undefined {
   let index: OpenIndex | undefined;
   try {
@@ -371,7 +375,7 @@ function previous(path: string, program: string): Previous | undefined {
     const sources = index.sources();
     if (sources.program === program) return { index, sources };
   } catch {
-    // not there, cut, or of another form: it is made anew
+    // missing, truncated, or of another format, so it is made anew
   }
   index?.close();
   return undefined;
@@ -411,7 +415,7 @@ class IndexWriter {
   #cardsOf(file: string, at: readonly (string | number)[], reader: KeyReader): number[] {
     const done = Object.hasOwn(this.#files, file) ? this.#files[file] : undefined;
     if (done !== undefined) return done.cards;
-    // Before it is read: a change after that is seen the next time.
+    // taken before the file is read, so that a change after that is seen the next time
     const found = stateOf(file);
     const before = this.#old?.sources;
     const kept = before && isUnchanged(before, file, found) ? before.files[file] : undefined;
@@ -427,7 +431,7 @@ class IndexWriter {
     return cards;
   }
 
-  /** A card of the index before. */
+  /** A card of the previous index. */
   #take(number: number): number {
     if (this.#old === undefined) throw new SyntaxError('there is no index before');
     const { index } = this.#old;
@@ -464,7 +468,9 @@ class IndexWriter {
     return number;
   }
 
-  /** Of the certificates of one partner, those of authorities. They are parsed only if one says that it is such. */
+  /**
+   * The authorities among the certificates of one partner. They are parsed only if one says that it is an authority's.
+   */
   #authoritiesAmong(numbers: readonly number[]): (card: number) => boolean {
     if (!numbers.some((number) => this.#cards[number]?.ca)) return () => false;
     const distinct = [...new Set(numbers)];

@@ -1,6 +1,6 @@
 /**
- * Which partners differ from those in force. The supervisor gives its roles a file with the configuration in force and
- * an index of the certificates; what is the same there, and in the files that it names, has been checked before.
+ * Which partners differ from those in force. The supervisor gives its roles a file with the configuration in force, and
+ * an index of the certificates. Whatever is the same there, and in the files that it names, has been checked before.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { type IndexedPartners, openPartners, unchangedFiles } from './certificate-index.ts';
@@ -13,14 +13,14 @@ import type { Config } from './schema.ts';
 export interface Changed {
   /** Indexes of the partners that differ. */
   partners: number[];
-  /** The certificates in force, which also those of the partners that do not differ are among. */
+  /** The certificates in force, among them those of the partners that do not differ. */
   indexed: IndexedPartners;
 }
 
 /**
  * @param stored the file with the configuration in force
  * @param program as the index was made with
- * @returns undefined if all partners have to be checked: more than partners differs, or nothing can be compared
+ * @returns undefined if all partners must be checked, because more than partners differs or nothing can be compared
  */
 export function changedPartners(config: Config, stored: string, program: string): Changed | undefined {
   const old = restored(stored);
@@ -31,7 +31,7 @@ export function changedPartners(config: Config, stored: string, program: string)
   if (isIndexed === undefined || indexed === undefined) return undefined;
   const since = statSync(stored).mtimeMs - racyMs;
   const isSame = (file: string) => isIndexed(file) ?? isOlder(file, since);
-  // what mail to all of them is made with
+  // settings that mail to all of them is made with
   if (othersOf(config) !== othersOf(old)) return undefined;
   if (!pathsIn([config.identities, config.profiles]).every(isSame)) return undefined;
   const before = new Map(old.partners.map((each) => [each.name, JSON.stringify(each)]));
@@ -45,7 +45,7 @@ function restored(stored: string): Config | undefined {
   try {
     return restoreConfig(readFileSync(stored, 'utf8'));
   } catch {
-    // not there, or cut: all is checked
+    // missing or truncated, so everything is checked
     return undefined;
   }
 }
@@ -58,7 +58,7 @@ function isOlder(file: string, since: number): boolean {
   return found !== undefined && (found.changed < since || statSync(file).isDirectory());
 }
 
-/** Places of a configuration that has only some of the partners of another one. */
+/** Translates places of a configuration that has only some of the partners of another one. */
 export class SomePlaces implements Places {
   readonly file: string;
   readonly #all: Places;

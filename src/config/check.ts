@@ -34,7 +34,7 @@ export interface ProbeNote {
 
 type OfType<T extends DestinationConfig['type']> = Extract<DestinationConfig, { type: T }>;
 
-/** Each tries one thing, and returns warnings. Errors: a `SealpostError`, in one sentence with what to do. */
+/** Each one tries one thing, and returns warnings. Errors: a `SealpostError`, in one sentence with what to do. */
 export interface OnlineProbes {
   mailbox(imap: NonNullable<MailboxConfig['imap']>): Promise<readonly ProbeNote[]>;
   /** A route to a partner: its first one, or the backup. */
@@ -43,30 +43,30 @@ export interface OnlineProbes {
   mail(destination: OfType<'smtp' | 'lmtp'>): Promise<readonly ProbeNote[]>;
   bucket(destination: OfType<'s3'>): Promise<readonly ProbeNote[]>;
   events(events: NonNullable<Config['events']>): Promise<readonly ProbeNote[]>;
-  /** What DNS says of a key for DKIM. */
+  /** What DNS says about a DKIM key. */
   dkim(entry: DkimConfig): Promise<readonly ProbeNote[]>;
-  /** The clock of this machine against that of Redis. */
+  /** Compares the clock of this machine with that of Redis. */
   clock(): Promise<readonly ProbeNote[]>;
   close(): Promise<void>;
 }
 
-/** What `sealpost check` tests besides the files. Each probe throws `SealpostError` if something is wrong. */
+/** What `sealpost check` tests besides the files. Each probe throws a `SealpostError` if something is wrong. */
 export interface CheckProbes {
-  /** The day for which certificates are checked; default now. */
+  /** The day for which certificates are checked. Default: now. */
   now?: Date;
-  /** Only what concerns partners: the one with this name, or all for `*`. */
+  /** Check only what concerns partners: the one with this name, or all of them for `*`. */
   partners?: string;
-  /** The file with the configuration in force: what is the same there is not checked again. */
+  /** The file with the configuration in force. What is the same there is not checked again. */
   inForce?: string;
-  /** Only what these roles read. A container of one role does not have the files of the others. */
+  /** Check only what these roles read. A container of one role does not have the files of the others. */
   roles?: readonly string[] | undefined;
-  /** Protects something as mail to a partner would be. Not called for a partner with a known error. */
+  /** Protects a test message as for a partner. Not called for a partner with a known error. */
   protection?: (partner: PartnerConfig, keys: LoadedKeys, now: Date) => void;
   /** Connects to Redis and checks its durability. Not called for the private server. */
   redis?: (config: Config) => Promise<void>;
   /** Stores something in the object store. */
   objectStore?: (s3: NonNullable<Config['spool']['s3']>) => Promise<void>;
-  /** Given the configuration, if it is right but for what it names; before that is looked at. */
+  /** Called with the configuration before the files that it names are checked, if the settings themselves are valid. */
   readable?: (config: Config) => void;
   /** What is tried over the network (`--online`). */
   online?: (config: Config) => Promise<OnlineProbes>;
@@ -74,7 +74,7 @@ export interface CheckProbes {
 
 /**
  * All problems of a configuration and of what it names: syntax, settings, keys and certificates, secrets and their
- * modes, folders. With probes also Redis and mailboxes. In the order of the file.
+ * modes, folders. With probes, also Redis and mailboxes. In the order of the file.
  *
  * @throws {SealpostError} `file-access` if the file itself cannot be read
  */
@@ -95,7 +95,7 @@ export async function checkConfig(file: string, probes: CheckProbes = {}): Promi
   return await checkNamed(read.config, read.source, read.problems, now, probes);
 }
 
-/** Of one partner, or of all of them: settings, certificates, and whether mail can be made. */
+/** Checks one partner or all of them: settings, certificates, and whether mail can be made. */
 function checkPartnersOnly(
   { config, source, problems }: LoadedConfig,
   wanted: string,
@@ -104,7 +104,7 @@ function checkPartnersOnly(
 ): Problem[] {
   const isMeant = (index: number | undefined) =>
     index !== undefined && (wanted === '*' || config.partners[index]?.name === wanted);
-  // Those of others are not even read.
+  // the files of other partners are not even read
   const partners = config.partners.map((each, index) =>
     isMeant(index) ? each : { ...each, certificates: [], encrypt: false },
   );
@@ -122,7 +122,7 @@ function checkPartnersOnly(
   return sortProblems(all, source.names);
 }
 
-/** For a configuration with unreadable settings: at least the missing files. */
+/** For a configuration with invalid settings: at least the missing files. */
 function missingFiles(rejected: Rejected | undefined, reads: KeyReader['reads']): Problem[] {
   const made = ['dataDir', 'directory', 'path', 'failed', 'folder', 'partnerFiles'];
   return (rejected?.paths ?? [])
@@ -130,7 +130,7 @@ function missingFiles(rejected: Rejected | undefined, reads: KeyReader['reads'])
     .flatMap(([at, path]) => rejected?.source.problem(at, `${path}: there is no such file`) ?? []);
 }
 
-/** Checks what the configuration names; probes only if it has no errors of its own. */
+/** Checks what the configuration names. The probes run only if the configuration has no errors of its own. */
 async function checkNamed(
   config: Config,
   source: Sources,
@@ -146,7 +146,7 @@ async function checkNamed(
   const reader = new KeyReader(new SomePlaces(source, meant), reads);
 
   const loaded = reads(['identities', 0]) ? readKeys(part, new SomePlaces(source, meant)) : undefined;
-  // a process without keys may have certificates all the same
+  // a process without keys may still have certificates
   if (loaded === undefined) partnersOf(part, reader);
   problems.push(...(loaded?.problems ?? []));
   if (loaded?.keys !== undefined) {
@@ -165,7 +165,7 @@ async function checkNamed(
   return sortProblems([...problems, ...reader.problems], source.names);
 }
 
-/** What the configuration names beside keys of mail. */
+/** What the configuration names apart from the keys for mail. */
 function checkFiles(config: Config, reader: KeyReader, now: Date): void {
   for (const [path, secret] of secretsOf(config)) {
     // the passwords of identities have been read with their keys
@@ -185,7 +185,7 @@ function checkFiles(config: Config, reader: KeyReader, now: Date): void {
   checkFolders(config, reader);
 }
 
-/** All side by side: one that hangs delays no other. */
+/** Runs all at the same time, so that one that hangs does not delay the others. */
 async function probeAll(
   config: Config,
   reader: KeyReader,
@@ -231,7 +231,10 @@ async function probeAll(
   await probes?.close();
 }
 
-/** What is tried of a destination. A folder was looked at, and a queue is where everything else is. */
+/**
+ * What is tried for a destination. Folders have been checked already, and a queue is on the same Redis as everything
+ * else.
+ */
 function probeOf(
   destination: DestinationConfig,
   probes: OnlineProbes,
@@ -303,7 +306,7 @@ function checkOwnTls(
   now: Date,
 ): void {
   if (files === undefined) return;
-  // each alone, so that all problems are named
+  // one by one, so that all problems are named
   const { next = [], ...first } = files;
   const pairs = [first, ...next].map((pair, index) => {
     const at = index === 0 ? path : [...path, 'next', index - 1];
@@ -368,8 +371,8 @@ function checkFolders(config: Config, reader: KeyReader): void {
 }
 
 /**
- * What everyone may write to, everyone can send from; and a link could be turned to a folder whose files are nobody's
- * to send.
+ * If everyone can write to the folder, everyone can send from it; and a link could be redirected to a folder whose
+ * files nobody may send.
  */
 function checkDropFolder(
   path: SettingPath,
@@ -396,7 +399,7 @@ function checkDropFolder(
   }
 }
 
-/** A missing folder is created at the start, so its parent must be writable. */
+/** A missing folder is created when the daemon starts, so its parent must be writable. */
 function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void {
   if (!reader.reads(path)) return;
   let existing = folder;
@@ -414,7 +417,7 @@ function checkFolder(path: SettingPath, folder: string, reader: KeyReader): void
     });
 }
 
-/** Tried, because permissions say nothing about read-only file systems and /proc. */
+/** Found out by trying, because permissions say nothing about read-only file systems and /proc. */
 function isWritable(folder: string): boolean {
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);

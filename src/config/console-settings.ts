@@ -1,4 +1,7 @@
-/** The console for people: where it listens, whom it believes, how long a login lasts, and who may log in elsewhere. */
+/**
+ * The console for people: where it listens, whom it trusts, how long a login lasts, and which other identity providers
+ * may log people in.
+ */
 import { z } from 'zod';
 import { duration } from './units.ts';
 

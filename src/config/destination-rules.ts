@@ -1,4 +1,4 @@
-/** What a schema cannot say of a destination. */
+/** What a schema cannot express about a destination. */
 import { addressHint, parseAddressEntry } from './addresses.ts';
 import { isLoopback } from './hosts.ts';
 import type { Report, SettingPath } from './problem.ts';

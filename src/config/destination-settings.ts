@@ -1,4 +1,4 @@
-/** Where decoded messages go, and reports of suspended ones: one shape for each kind of destination. */
+/** Where decoded messages go, and reports of suspended ones. Each kind of destination has its own settings. */
 import { z } from 'zod';
 import { mtaSts, serverSettings } from './route-settings.ts';
 import { bucketSettings } from './spool-settings.ts';

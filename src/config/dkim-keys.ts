@@ -1,4 +1,4 @@
-/** Loads the private keys for DKIM. Code that listens to the network never imports this file. */
+/** Loads the private keys for DKIM. Code that listens on the network never imports this file. */
 import type { KeyObject } from 'node:crypto';
 import { type Domain, toDomain } from '../domain.ts';
 import { SealpostError } from '../errors.ts';
@@ -13,7 +13,7 @@ export interface LoadedDkimKey extends Omit<DkimConfig, 'domain' | 'key'> {
   privateKey: KeyObject;
 }
 
-/** RFC 8301 section 3.2: signers must use at least 1024 bits and should use 2048; verifiers must take up to 4096. */
+/** RFC 8301 section 3.2: signers must use at least 1024 bits and should use 2048; verifiers must accept up to 4096. */
 const leastBits = 1024;
 const soundBits = 2048;
 const mostBits = 4096;
@@ -62,12 +62,12 @@ function bitsOf(key: KeyObject): number | undefined {
   return key.asymmetricKeyType === 'rsa' ? key.asymmetricKeyDetails?.modulusLength : undefined;
 }
 
-/** The keys for the process that sends. Errors: those of `readDkimKey`. */
+/** The keys, for the process that sends. Errors: those of `readDkimKey`. */
 export function loadDkimKeys({ dkim }: Pick<Config, 'dkim'>): LoadedDkimKey[] {
   return dkim.map(readDkimKey);
 }
 
-/** What is wrong with the keys, at their places. */
+/** What is wrong with the keys, with places. */
 export function checkDkimKeys({ dkim }: Config, reader: KeyReader): void {
   dkim.forEach((entry, index) => {
     if (toDomain(entry.domain) === undefined) return;

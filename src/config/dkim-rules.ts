@@ -3,7 +3,7 @@ import { parseAddressEntry } from './addresses.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { Config, DkimConfig } from './schema.ts';
 
-/** Fields that servers add or remove on the way (RFC 6376 section 5.4.1), and those that never leave. */
+/** Fields that servers add or remove on the way (RFC 6376 section 5.4.1), and those that are never sent. */
 const changing = new Set([
   'return-path',
   'received',
@@ -50,7 +50,7 @@ function checkFields({ headers }: DkimConfig, at: SettingPath, report: Report): 
   });
 }
 
-/** A signature of another domain than that of From proves nothing to who reads it (RFC 7489 section 3.1). */
+/** A signature of a domain other than that of From proves nothing to the reader (RFC 7489 section 3.1). */
 function checkAlignment(dkim: readonly DkimConfig[], partners: Config['partners'], report: Report): void {
   const domains = dkim.flatMap(({ domain }) => toDomain(domain) ?? []);
   partners.forEach(({ name, from, dkim: signed }, index) => {

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { duration } from './units.ts';
 
 /**
- * Fields that are signed unless the configuration says otherwise: those of RFC 6376 section 5.4.1 that a mail of ours
- * may have, and that no server on the way may add.
+ * The header fields signed by default: those of RFC 6376 section 5.4.1 that our mail may have, and that no server on
+ * the way may add.
  */
 const signedFields = [
   ...['from', 'sender', 'reply-to', 'to', 'cc', 'subject', 'date', 'message-id', 'in-reply-to', 'references'],

@@ -1,4 +1,4 @@
-/** Doors of programs beside SMTP and HTTP: folders with files for partners, and queues with messages. */
+/** Doors for programs besides SMTP and HTTP: folders with files for partners, and queues with messages. */
 import { z } from 'zod';
 import { duration, size } from './units.ts';
 

@@ -16,7 +16,7 @@ import type { ConfigSource } from './source.ts';
 const secretHint =
   'write file: PATH or env: NAME below it; a secret is never part of the configuration itself';
 
-/** What you can write for a schema: `true or false`, `a time span such as 30s`. */
+/** What may be written for a schema: `true or false`, `a time span such as 30s`. */
 function wanted(schema: z.core.$ZodType | undefined): string {
   if (schema === undefined) return 'another value';
   const { core, format } = shapeOf(schema);
@@ -34,7 +34,7 @@ function wanted(schema: z.core.$ZodType | undefined): string {
   return 'text';
 }
 
-/** What a missing setting is for, with a hint what to write unless any text will do. */
+/** What a missing setting is for, with a hint on what to write unless any text will do. */
 function meaning(schema: z.core.$ZodType | undefined, what: string): string {
   const description = schema === undefined ? undefined : shapeOf(schema).description;
   if (description === undefined) return `write ${what}`;
@@ -66,9 +66,9 @@ export function editDistance(a: string, b: string): number {
   return at(a.length, b.length);
 }
 
-/** A name of ours is shorter; to compare a longer one costs its length for each of ours. */
+/** Our names are shorter. Comparing a longer one would cost its length for each of them. */
 const longestName = 64;
-/** Settings of one group that are reported as unknown. */
+/** Unknown settings of one group that are reported, at most. */
 const mostUnknown = 50;
 
 /** The known name that was probably meant. */
@@ -98,7 +98,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   return meant === undefined ? `known here: ${known.join(', ')}` : `did you mean ${meant}?`;
 }
 
-/** Maps one finding of the schema to problems of the file. `schema` is the schema of the whole file. */
+/** Turns one finding of the schema into problems with the file. `schema` is the schema of the whole file. */
 export function explainIssue(
   issue: z.core.$ZodIssue,
   schema: z.core.$ZodType,

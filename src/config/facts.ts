@@ -1,4 +1,4 @@
-/** What follows from settings: every destination and route with its place, own addresses, and what is left out. */
+/** What follows from settings: every destination and route with its place, our own addresses, and what is left out. */
 import { AddressBook } from './addresses.ts';
 import type { SettingPath } from './problem.ts';
 import type { ServerRoute } from './route-rules.ts';
@@ -19,7 +19,10 @@ export function allDestinations({ mailboxes, partners }: Config): [SettingPath, 
   return found;
 }
 
-/** Every way to a mail server, or to a folder in place of one, with its place: those to partners, and destinations. */
+/**
+ * Every route with its place, whether to a mail server or to a folder in place of one: those to partners, and mail
+ * destinations.
+ */
 export function allRoutes(config: Config): [SettingPath, ServerRoute][] {
   const found: [SettingPath, ServerRoute][] = config.partners.flatMap(({ route, backup }, at) => {
     const first: [SettingPath, ServerRoute] = [['partners', at, 'route'], route];
@@ -31,8 +34,8 @@ export function allRoutes(config: Config): [SettingPath, ServerRoute][] {
 }
 
 /**
- * The addresses at which we receive mail: those of the mailboxes, and the login names of IMAP folders that are
- * addresses. The owner is the name of the mailbox.
+ * The addresses at which we receive mail: those of the mailboxes, and login names of IMAP folders that are addresses.
+ * Each belongs to the mailbox with the name given.
  */
 export function ownAddresses({ mailboxes }: Pick<Config, 'mailboxes'>): AddressBook<string> {
   const book = new AddressBook<string>();

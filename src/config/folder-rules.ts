@@ -6,7 +6,7 @@ import type { Config } from './schema.ts';
 /** What a template for subjects may name. */
 const places = ['{name}', '{stem}', '{partner}'];
 
-/** A file in a folder must mean one thing: to send it, once. */
+/** A file in a folder must have one meaning: to send it, once. */
 export function checkDropFolders(config: Config, report: Report): void {
   const { folders, partners, clientQueues, redis } = config;
   for (const [where, { folder }] of allRoutes(config))

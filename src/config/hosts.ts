@@ -6,10 +6,10 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /**
- * True for a loopback address or `localhost` itself: what is sent there never leaves this machine and needs no
+ * True for a loopback address or `localhost` itself. What is sent there never leaves this machine, and needs no
  * encryption. Other names (`127.evil.example`, `x.localhost`) are looked up and may be anywhere.
  *
- * @param host with or without the brackets of IPv6 addresses in URLs
+ * @param host with or without the brackets that URLs put around IPv6 addresses
  */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
@@ -18,7 +18,7 @@ export function isLoopback(host: string): boolean {
   return family !== 0 && loopback.check(name, family === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** A network as `10.0.0.0/8`, or an address alone; undefined for anything else. */
+/** A network such as `10.0.0.0/8`, or a single address; undefined for anything else. */
 export function networkOf(
   text: string,
 ): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined {
@@ -30,7 +30,7 @@ export function networkOf(
   return bits > most ? undefined : { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' };
 }
 
-/** Name of this machine in SMTP and in the mail that it hands on. */
+/** Name of this machine in SMTP and in mail that it hands on. */
 export function ownName({ smtp }: { smtp: { hostname?: string | undefined } }): string {
   return smtp.hostname ?? hostname();
 }

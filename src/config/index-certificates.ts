@@ -1,4 +1,4 @@
-/** The index of certificates, with the places of what is wrong in the files. */
+/** Makes the index of certificates, and reports problems in the files with their places. */
 import { type BuiltIndex, buildIndex } from './certificate-index.ts';
 import { KeyReader, placeless } from './key-reader.ts';
 import { programOfThis } from './known.ts';
@@ -6,12 +6,12 @@ import { sourceOf } from './origin.ts';
 import { ConfigError, sortProblems } from './problem.ts';
 import type { Config } from './schema.ts';
 
-/** As in `index.ts`. */
+/** See `index.ts`. */
 export async function indexCertificates(config: Config, target: string): Promise<BuiltIndex> {
   const reader = new KeyReader(placeless);
   const built = buildIndex(config, target, programOfThis(), reader);
   if (reader.problems.length === 0) return built;
-  // only now, because the places take the reader of YAML along
+  // loaded only now, because the places need the YAML reader
   const source = await sourceOf(config);
   const again = new KeyReader(source);
   const second = buildIndex(config, target, programOfThis(), again);

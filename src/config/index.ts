@@ -1,7 +1,8 @@
 /**
- * The configuration: every setting once (`schema.ts`), read and checked as a whole (`load.ts`), and what it names:
- * keys, certificates, secrets. Begin with `schema.ts`. What reads the file is loaded when it is called, because YAML
- * and the schema are a third of what a process loads; so is what reads keys, because it takes X.509 along.
+ * The configuration: every setting once (`schema.ts`), read and checked as a whole (`load.ts`), and the keys,
+ * certificates and secrets that it names. Begin with `schema.ts`. The code that reads the file is loaded only when it
+ * is called, because YAML and the schema are a third of what a process loads. The same goes for the code that reads
+ * keys, which needs X.509.
  */
 import type { ProfileBook } from '../profile/profiles.ts';
 import type { CheckProbes, OnlineProbes, ProbeNote } from './check.ts';
@@ -16,9 +17,9 @@ import { readConfigText } from './secrets.ts';
 import type { ListedSetting } from './settings-list.ts';
 
 /**
- * As `loadConfig` of `load.ts`, which is loaded only if the file was not found right before.
+ * See `loadConfig` in `load.ts`, which is loaded only if the file was not found valid before.
  *
- * @param starts the daemon, which keeps what it has read of partner files, for reloads
+ * @param starts the caller starts the daemon, so what was read of partner files is kept for reloads
  */
 export async function loadConfig(file: string, starts = false): Promise<Config> {
   const text = readConfigText(file);
@@ -33,51 +34,51 @@ export async function loadConfig(file: string, starts = false): Promise<Config> 
 }
 
 /**
- * The settings of a configuration file that was found right before; undefined if they have to be read. Its partners may
- * be old ones.
+ * The settings of a configuration file that was found valid before; undefined if they must be read. Its partners may be
+ * out of date.
  */
 export function knownSettings(file: string): Config | undefined {
   return knownConfigs()?.recallSettings(file, readConfigText(file));
 }
 
-/** As `listSettings` of `settings-list.ts`, which takes YAML and the schema along. */
+/** See `listSettings` in `settings-list.ts`, which needs YAML and the schema. */
 export async function loadSettingsList(config: Config): Promise<ListedSetting[]> {
   const list = await import('./settings-list.ts');
   return await list.listSettings(config);
 }
 
-/** As `partnerSettings` of `settings-list.ts`. */
+/** See `partnerSettings` in `settings-list.ts`. */
 export async function loadPartnerSettings(config: Config): Promise<(index: number) => ListedSetting[]> {
   const list = await import('./settings-list.ts');
   return await list.partnerSettings(config);
 }
 
-/** As `loadKeys` of `keys.ts`. */
+/** See `loadKeys` in `keys.ts`. */
 export async function loadKeys(config: Config): Promise<LoadedKeys> {
   const keys = await import('./keys.ts');
   return await keys.loadKeys(config);
 }
 
-/** As `loadDkimKeys` of `dkim-keys.ts`. */
+/** See `loadDkimKeys` in `dkim-keys.ts`. */
 export async function loadDkimKeys(config: Pick<Config, 'dkim'>): Promise<LoadedDkimKey[]> {
   if (config.dkim.length === 0) return [];
   const keys = await import('./dkim-keys.ts');
   return keys.loadDkimKeys(config);
 }
 
-/** As `readDkimKey` of `dkim-keys.ts`. */
+/** See `readDkimKey` in `dkim-keys.ts`. */
 export async function readDkimKey(entry: DkimConfig): Promise<LoadedDkimKey> {
   const keys = await import('./dkim-keys.ts');
   return keys.readDkimKey(entry);
 }
 
-/** As `loadPartnerCertificates` of `keys.ts`. */
+/** See `loadPartnerCertificates` in `keys.ts`. */
 export async function loadPartnerCertificates(config: Config): Promise<LoadedKeys['partners']> {
   const keys = await import('./keys.ts');
   return keys.loadPartnerCertificates(config);
 }
 
-/** As `loadPublicCertificates` of `keys.ts`. */
+/** See `loadPublicCertificates` in `keys.ts`. */
 export async function loadPublicCertificates(
   config: Config,
 ): Promise<Pick<LoadedKeys, 'anchors' | 'intermediates' | 'partners'>> {
@@ -85,14 +86,14 @@ export async function loadPublicCertificates(
   return keys.loadPublicCertificates(config);
 }
 
-/** As `profileBook` of `profile-rules.ts`. */
+/** See `profileBook` in `profile-rules.ts`. */
 export async function profileBook(config: Config): Promise<ProfileBook> {
   const rules = await import('./profile-rules.ts');
   return rules.profileBook(config);
 }
 
 /**
- * Makes the index of the certificates of all partners, which the roles then read instead of the files. Errors:
+ * Makes the index of all partners' certificates, which the roles then read instead of the files. Errors:
  * `config-invalid` with the problems of the files and their places.
  */
 export async function indexCertificates(
@@ -103,18 +104,18 @@ export async function indexCertificates(
   return await index.indexCertificates(config, target);
 }
 
-/** As `checkConfig` of `check.ts`. */
+/** See `checkConfig` in `check.ts`. */
 export async function checkConfig(file: string, probes?: CheckProbes): Promise<Problem[]> {
   const check = await import('./check.ts');
   return await check.checkConfig(file, probes);
 }
 
-/** As `shareable` and `shareableSetting` of `shareable.ts`. */
+/** See `shareable` and `shareableSetting` in `shareable.ts`. */
 export async function loadShareable(): Promise<typeof import('./shareable.ts')> {
   return await import('./shareable.ts');
 }
 
-/** As `secretVariables` of `secret-places.ts`. */
+/** See `secretVariables` in `secret-places.ts`. */
 export async function secretVariables<Role extends string>(
   roles: readonly Role[],
   config: Config,

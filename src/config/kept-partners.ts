@@ -1,8 +1,8 @@
 /**
- * What was read from partner files, kept in the data folder: to read 10,000 files and check them takes many seconds, to
- * see that none has changed takes a fraction of one. The data folder is ours alone, and whoever can write there can
- * replace the spool key; so what is kept needs no seal. But it is never trusted blindly: it counts only for the same
- * program and the same files, and what is cut or broken is made anew.
+ * What was read from partner files, kept in the data folder. Reading and checking 10,000 files takes many seconds;
+ * seeing that none has changed takes a fraction of one. Only this user can write to the data folder, and whoever can
+ * write there can replace the spool key, so no seal is needed. But the content is never trusted blindly: it counts only
+ * for the same program and the same files, and is made anew if it is truncated or damaged.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -25,10 +25,10 @@ interface Stored {
   files: Record<string, Kept>;
 }
 
-/** A file that was written this shortly before it was read may change again without a new time. */
+/** Milliseconds between a write and our reading within which the file may change again without a new time. */
 export const racyMs = 2000;
 
-/** State of a file, and when it was last written, in milliseconds. Undefined if there is none. */
+/** State of a file, and when it was last written, in milliseconds. Undefined if it does not exist. */
 export function stateOf(path: string): { state: string; changed: number } | undefined {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   if (found === undefined) return undefined;
@@ -37,9 +37,7 @@ export function stateOf(path: string): { state: string; changed: number } | unde
   return { state: [dev, ino, size, mtimeNs, ctimeNs].join(' '), changed };
 }
 
-/**
- * Reads a file of ours as `writeKept` writes it; undefined if it is not there, not ours, cut, or of another program.
- */
+/** Reads a file that `writeKept` wrote; undefined if it is missing, not ours, truncated, or from another program. */
 export function readKept(path: string, program: string): unknown {
   try {
     const { uid, mode } = statSync(path);
@@ -55,10 +53,7 @@ export function readKept(path: string, program: string): unknown {
   }
 }
 
-/**
- * Without room or permission nothing is kept, and the result is false. The folder must be there and belong to this
- * user.
- */
+/** Writes nothing and returns false without space or permission. The folder must exist and belong to this user. */
 export function writeKept(path: string, folder: string, program: string, value: unknown): boolean {
   const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
@@ -73,7 +68,7 @@ export function writeKept(path: string, folder: string, program: string, value: 
   }
 }
 
-/** Finds what is cut or damaged; it is no protection from those who may write here. */
+/** Detects truncation or damage. It is no protection against anyone who can write here. */
 function sealOf(program: string, body: Buffer): string {
   return createHash('sha256').update(program).update('\0').update(body).digest('hex');
 }
@@ -86,7 +81,7 @@ export class KeptPartners {
   #changed = false;
 
   /**
-   * @param dataDir what is kept is `partners.json` there
+   * @param dataDir the file is `partners.json` in this folder
    * @param program changes with everything that reads and checks
    * @param folder absolute path of the partner files
    */
@@ -98,7 +93,7 @@ export class KeptPartners {
     this.#new = { at: now, folder, files: {} };
   }
 
-  /** The partner of a file that has not been written since; its text is not read. */
+  /** The partner of a file that has not been written since. Its text is not read. */
   unchanged(name: string, path: string): PartnerConfig | undefined {
     const kept = this.#of(name);
     const found = kept && stateOf(path);
@@ -124,7 +119,7 @@ export class KeptPartners {
   add(name: string, kept: Kept): void {
     const before = this.#of(name)?.state;
     this.#new.files[name] = kept;
-    // One that was only just written is read again anyway: the file with all of them is not written for it.
+    // One that was only just written is read again anyway, so it is no reason to write the file with all of them.
     const settled = (stateOf(join(this.#new.folder, name))?.changed ?? 0) <= this.#new.at - racyMs;
     if (settled || before !== kept.state) this.#changed = true;
   }
@@ -144,13 +139,13 @@ export class KeptPartners {
 const unsaved = new WeakMap<object, KeptPartners>();
 
 /**
- * Remembers what could not be written when a configuration was read: before the first start there is no data folder.
+ * Remembers what could not be written when a configuration was read: before the first start, there is no data folder.
  */
 export function keepLater(config: Config, kept: KeptPartners): void {
   unsaved.set(config, kept);
 }
 
-/** Writes what is kept of the partner files of a configuration, once its data folder is there. */
+/** Writes what is kept of a configuration's partner files, once its data folder exists. */
 export function saveKept(config: Config): void {
   unsaved.get(config)?.save();
   unsaved.delete(config);

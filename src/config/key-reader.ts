@@ -4,7 +4,7 @@ import { formatSetting, type Places, type Problem, type ProblemExtra, type Setti
 import type { Secret } from './schema.ts';
 import { readPublicFile, readSecret } from './secrets.ts';
 
-/** For a first try, which needs no places as long as nothing is wrong. */
+/** For a first attempt, which needs no places as long as nothing is wrong. */
 export const placeless: Places = {
   file: '',
   problem: (path, message) => ({
@@ -18,7 +18,7 @@ export const placeless: Places = {
 };
 
 /**
- * Decodes the parts of certificates that are needed later, so that an error is reported with its file.
+ * Decodes the parts of certificates that are needed later, so that an error is reported together with its file.
  * @throws {SealpostError} `certificate-malformed`
  */
 export function decodeParts(certificates: Certificate[]): Certificate[] {
@@ -27,11 +27,11 @@ export function decodeParts(certificates: Certificate[]): Certificate[] {
   return certificates;
 }
 
-/** Reads all files. Collects problems with their places and returns undefined for a bad file. */
+/** Reads all files. Collects problems with their places, and returns undefined for a bad file. */
 export class KeyReader {
   readonly problems: Problem[] = [];
   readonly #places: Places;
-  /** Whether what a setting names is to be read: files of other roles may not be there. */
+  /** Whether to read what a setting names. Files of other roles may not exist here. */
   readonly reads: (path: SettingPath) => boolean;
 
   constructor(places: Places, reads: (path: SettingPath) => boolean = () => true) {
@@ -43,7 +43,7 @@ export class KeyReader {
     this.problems.push(this.#places.problem(path, message, extra));
   }
 
-  /** @param only as `only` of a problem */
+  /** @param only as in `Problem` */
   try<T>(path: SettingPath, read: () => T, prefix = '', only?: string): T | undefined {
     if (!this.reads(path)) return undefined;
     try {

@@ -1,4 +1,4 @@
-/** Problems with certificates and their terms, and with asking whether they were revoked. */
+/** Problems with certificates and their terms, and with asking whether they have been revoked. */
 import {
   type Certificate,
   coverageOf,
@@ -23,12 +23,12 @@ import type { Config } from './schema.ts';
 const warnDays = 30;
 
 /**
- * Problems with certificates on a day: expired, not yet valid, not meant for their use, about to expire, with a term
- * outside of their validity, or with days between two of them. An expired own key that only decrypts is a warning,
+ * Problems with certificates on a given day: expired, not yet valid, not meant for their use, about to expire, a term
+ * outside of their validity, or a gap between two of them. An expired key of our own that only decrypts is a warning,
  * because old mail can still be read. One that signs is an error, because nobody accepts its signatures.
  *
- * @param changed Partners that have not changed since they were checked have errors that come with time, and nothing
- *   else.
+ * @param changed for partners that have not changed since they were checked, only errors that come with time are
+ *    reported
  */
 export function checkKeys(
   config: Config,
@@ -43,7 +43,7 @@ export function checkKeys(
     const at = ['identities', index];
     for (const each of keys.identities.filter(({ entry }) => entry === index))
       checkTerm(datedOf(each), at, report);
-    // entries of one name are one identity
+    // entries with the same name are one identity
     if (config.identities.findIndex((each) => each.name === name) !== index) return;
     const own = keys.identities.filter((identity) => identity.name === name);
     checkIdentity(own, at, isSigner(config, name), now, report);
@@ -78,7 +78,7 @@ function datedOf({ certificate, from, until }: Pick<Employed, 'certificate' | 'f
   return { name: nameOf(certificate), notBefore, notAfter, from, until };
 }
 
-/** What an error touches that prevents mail to a partner. */
+/** What an error affects that prevents mail to a partner. */
 export const mailTo = (name: string) => `mail to partner ${name}`;
 
 const isSigner = ({ partners }: Config, name: string) =>
@@ -96,7 +96,7 @@ function checkIdentity(
     for (const each of own)
       report(at, `signs for partners, but ${nameOf(each.certificate)} ${whyNotInForce(each, 'sign', now)}`, {
         hint: 'name a valid identity as partners[].identity; keep this one for decrypting',
-        // time has passed, which refuses nobody else; a key that never signs is a mistake
+        // Time has passed, which affects nobody else. But a key that can never sign is a mistake.
         ...(unfitFor(each, 'sign') === undefined && { only: `mail signed as ${each.name}` }),
       });
   if (signs && inForce) warnOfEnd(own, 'sign', 'there will be none to sign with', at, now, report);
@@ -118,7 +118,10 @@ function checkIdentity(
 
 const wordsOf = { encrypt: 'encrypt for', verify: 'verify with' } as const;
 
-/** Whether any certificate of a partner is in force for a use; reports if not. Then only are they parsed. */
+/**
+ * Whether any certificate of a partner is in force for a use; reports if not. The certificates are parsed only in that
+ * case.
+ */
 function isServed(
   name: string,
   certificates: readonly Employed[],
@@ -154,14 +157,14 @@ function checkPartner(
   const uses = ['encrypt', 'verify'] as const;
   const serves = (each: Employed) => uses.some((use) => whyNotInForce(each, use, now) === undefined);
   for (const use of uses) {
-    // Signatures may also lead to an anchor, and the operator may allow unencrypted mail. That there is none at all is
-    // said elsewhere.
+    // Signatures may also lead to an anchor, and the operator may allow unencrypted mail. If there are no certificates
+    // at all, that is reported elsewhere.
     if (use === 'encrypt' ? !encrypt || configured.length === 0 : hasAnchors) continue;
     if (isServed(name, certificates, use, at, now, report))
       warnOfEnd(certificates, use, `partner ${name} will have none to ${wordsOf[use]}`, at, now, report);
   }
-  // An old or future certificate beside one in force is a roll-over. Separate certificates to sign and encrypt are
-  // usual.
+  // an old or future certificate beside one in force is a roll-over; separate certificates to sign and encrypt are
+  // usual
   if (!certificates.some(serves)) return;
   for (const each of certificates.filter((one) => !serves(one))) {
     const reason = whyNotInForce(each, encrypt ? 'encrypt' : 'verify', now);
@@ -170,7 +173,7 @@ function checkPartner(
   }
 }
 
-/** Days on which nothing is in force although something follows, at any time; and the end, when it is near. */
+/** Any period in which nothing is in force although something follows, and the end if it is near. */
 function warnOfEnd(
   entries: readonly Employed[],
   use: Use,
@@ -198,7 +201,7 @@ function warnOfEnd(
     });
 }
 
-/** Warns of certificates that no authority can be asked about: with `hard`, no mail leaves for them. */
+/** Warns of certificates that name no source for revocation: with `hard`, no mail is sent for them. */
 export function checkRevocable(
   { partners, trust }: Config,
   keys: Pick<LoadedKeys, 'anchors' | 'intermediates' | 'partners' | 'approvalAnchors'>,
@@ -253,7 +256,7 @@ function whyNotAsked(
 const dayLong = 86_400_000;
 const beginOfDay = (date: Date) => Math.floor(date.getTime() / dayLong) * dayLong;
 
-/** A certificate with its validity and its term, and a name for messages. */
+/** A certificate with its validity, its term, and a name for messages. */
 export interface Dated extends Term {
   readonly name: string;
   readonly notBefore: Date;

@@ -1,6 +1,4 @@
-/**
- * Loads the keys and certificates that the settings name. Code that listens to the network never imports this file.
- */
+/** Loads the keys and certificates that the settings name. Code that listens on the network never imports this file. */
 import { SealpostError } from '../errors.ts';
 import {
   type Certificate,
@@ -22,9 +20,9 @@ import type { Config } from './schema.ts';
 import { readPrivateFile } from './secrets.ts';
 import { termOf } from './tls.ts';
 
-/** A key of our own, with what it is for and when it signs. It decrypts as long as it is here. */
+/** A key of our own, with its uses and when it signs. It decrypts as long as it is configured. */
 export interface OwnIdentity extends Identity, Readonly<Omit<Employed<'decrypt' | 'sign'>, 'certificate'>> {
-  /** Which entry of the configuration names it. */
+  /** The entry of the configuration that names it. */
   readonly entry: number;
 }
 
@@ -38,25 +36,25 @@ export interface MailboxKeys {
 export interface TrustedCertificates {
   /** The global ones and those of the mailbox. */
   anchors: readonly Certificate[];
-  /** Help to build paths. */
+  /** Intermediate certificates that help to build paths. */
   intermediates: readonly Certificate[];
 }
 
 export interface LoadedKeys {
   /**
-   * All our own keys. A name may occur several times: a PKCS#12 file may hold one key to sign and one to decrypt, and a
-   * key may have an old and a renewed certificate; and several entries of the configuration may share it.
+   * All our own keys. A name may occur several times: a PKCS#12 file may hold one key to sign and one to decrypt, a key
+   * may have an old and a renewed certificate, and several entries of the configuration may share the name.
    */
   identities: readonly OwnIdentity[];
   /** Trusted for all mailboxes. */
   anchors: readonly Certificate[];
-  /** Help to build paths; includes the CA certificates in files of partners. */
+  /** Intermediate certificates that help to build paths, including the CA certificates in files of partners. */
   intermediates: readonly Certificate[];
   /** By name of the mailbox. */
   mailboxes: ReadonlyMap<string, MailboxKeys>;
   /**
-   * Certificates of each partner by name, without CA certificates: to encrypt for, and trusted as pinned while they are
-   * in force (`partner/certificates`).
+   * Certificates of each partner by name, without CA certificates. Mail is encrypted for them, and they are trusted as
+   * pinned while they are in force (`partner/certificates`).
    */
   partners: ReadonlyMap<string, readonly ConfiguredCertificate[]>;
   /** By name of the partner: roots of its own authority, for the approval of new certificates. */
@@ -79,7 +77,7 @@ function readIdentities(entry: Config['identities'][number], at: SettingPath, re
   const { name, certificate, key, pkcs12 } = entry;
   const { password: secret } = entry;
   const password = secret && reader.secret([...at, 'password'], secret);
-  // The file would only fail again for the same reason.
+  // the file would only fail again for the same reason
   if (secret !== undefined && password === undefined) return [];
   const path = [...at, pkcs12 === undefined ? 'key' : 'pkcs12'];
   const file = pkcs12 ?? key;
@@ -122,7 +120,6 @@ function belongs(test: () => boolean): boolean {
   }
 }
 
-/**
 /** The certificates of partners, and those of authorities that are in the same files. */
 export function partnersOf(config: Config, reader: KeyReader): IndexedPartners {
   const partners = new Map<string, ConfiguredCertificate[]>();
@@ -144,15 +141,13 @@ export function partnersOf(config: Config, reader: KeyReader): IndexedPartners {
   return { partners, authorities: found };
 }
 
-/**
- * The certificates of partners alone, for a process that has no keys. A file that cannot be read has none.
- */
+/** Only the certificates of partners, for a process that has no keys. A file that cannot be read contributes none. */
 export function loadPartnerCertificates(config: Config): LoadedKeys['partners'] {
   return (indexedOf(config) ?? partnersOf(config, new KeyReader(placeless))).partners;
 }
 
 /**
- * What is public of the keys of a configuration, for a process that has none. A file that cannot be read has none.
+ * The public part of a configuration's keys, for a process that has none. A file that cannot be read contributes none.
  */
 export function loadPublicCertificates(
   config: Config,
@@ -164,7 +159,7 @@ export function loadPublicCertificates(
   return { partners, anchors, intermediates: [...intermediates, ...authorities] };
 }
 
-/** What the supervisor has read already; undefined in a process that has no supervisor. */
+/** What the supervisor has read already; undefined in a process without a supervisor. */
 function indexedOf(config: Config): IndexedPartners | undefined {
   const index = originOf(config)?.certificates;
   return index === undefined ? undefined : openPartners(index, config);
@@ -175,7 +170,7 @@ function indexedOf(config: Config): IndexedPartners | undefined {
  * while the daemon runs (see `checkKeys` and `partner/certificates`).
  *
  * @param indexed the certificates of partners, if they have been read already
- * @returns Without `keys` if a file, password or pair is wrong.
+ * @returns without `keys` if a file, password or pair is wrong
  */
 export function readKeys(
   config: Config,
@@ -220,14 +215,14 @@ export function readKeys(
 /**
  * The keys and certificates of a configuration, for the processes that decrypt and send.
  *
- * @param config As read by `loadConfig`; messages then name file, line and column.
+ * @param config as read by `loadConfig`; messages then name file, line and column
  * @throws {ConfigError} `config-invalid` with all problems of the files
  */
 export async function loadKeys(config: Config): Promise<LoadedKeys> {
   const indexed = indexedOf(config);
   const read = readKeys(config, placeless, indexed);
   if (read.keys !== undefined) return read.keys;
-  // only now, because the places take the reader of YAML along
+  // loaded only now, because the places need the YAML reader
   const source = await sourceOf(config);
   const again = readKeys(config, source, indexed);
   if (again.keys === undefined)

@@ -1,8 +1,9 @@
 /**
- * Configurations that this program has found right before. Most of what a command costs is to load YAML, the schema and
- * its library, and to check what was checked by the last command; so the result is kept beside the compiled code, in a
- * folder that is ours alone. It is used only for the same octets of the same file and partner files that were not
- * written since, checked by the same program. Whoever can write into that folder decides what runs anyway.
+ * Configurations that this program has already found valid. Most of the time that a command takes goes into loading
+ * YAML, the schema and its library, and into checking again what the last command checked. So the result is kept beside
+ * the compiled code, in a folder that only this user can write to. It is used only for the same octets of the same
+ * file, with partner files that have not been written since, checked by the same program. Whoever can write to that
+ * folder decides what runs anyway.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -13,10 +14,10 @@ import { listPartnerFiles } from './partner-files.ts';
 import type { Config } from './schema.ts';
 
 /**
- * What a configuration is checked with: the version of the program and of its libraries; run from source, also what its
- * files are now. The published ones change with the version alone, and have no times of their own.
+ * What a configuration is checked with: the version of the program and of its libraries; when run from source, also the
+ * present state of its files. Published files change only with the version, and have no times of their own.
  *
- * @param root folder of `src`; the manifest is there, or one above for the compiled program
+ * @param root folder of `src`; the manifest is there, or one level above for the compiled program
  */
 export function programStamp(root: string, fromSource: boolean): string {
   const manifest = readFileSync(join(root, fromSource ? '.' : '..', 'package.json'), 'utf8');
@@ -29,7 +30,7 @@ export function programStamp(root: string, fromSource: boolean): string {
   return [manifest, ...states].join('\n');
 }
 
-/** Where the partner files of a configuration were, and what they were. */
+/** The folder of a configuration's partner files, and their state. */
 interface KnownHead {
   setting?: string;
   state: string;
@@ -40,20 +41,20 @@ export class KnownConfigs {
   readonly #program: string;
 
   /**
-   * @param folder ours alone
-   * @param program changes with everything that checks
+   * @param folder writable for this user only
+   * @param program changes with everything that checks a configuration
    */
   constructor(folder: string, program: string) {
     this.#folder = folder;
     this.#program = program;
   }
 
-  /** Undefined if this text, with the partner files that are there now, was not found right before. */
+  /** Undefined unless this text, with the present partner files, was found valid before. */
   recall(file: string, text: string): Config | undefined {
     return this.#recall(file, text, ({ setting, state }) => partnersState(file, setting)?.state === state);
   }
 
-  /** As `recall`, whatever the partner files are now: those of it may be old ones. */
+  /** Like `recall`, but whatever the state of the partner files, so the partners may be out of date. */
   recallSettings(file: string, text: string): Config | undefined {
     return this.#recall(file, text, () => true);
   }
@@ -68,14 +69,14 @@ export class KnownConfigs {
       const head: KnownHead = JSON.parse(kept.slice(first + 1, second));
       return isMeant(head) ? restoreConfig(kept.slice(second + 1)) : undefined;
     } catch {
-      // not there, or cut: it is checked anew
+      // missing or truncated, so the configuration is checked again
       return undefined;
     }
   }
 
   /**
-   * Keeps a configuration that was found right. Without the folder, or room in it, nothing is kept; nor if a partner
-   * file has just been written, which may be written again without a new time.
+   * Keeps a configuration that was found valid. Does nothing if the folder or space in it is missing, or if a partner
+   * file has just been written, because it may be written again without its time changing.
    *
    * @param now milliseconds since the epoch
    */
@@ -101,13 +102,16 @@ export class KnownConfigs {
     return digest(JSON.stringify([this.#program, file, resolve(file), text]));
   }
 
-  /** One of 256 places, so that what is kept stays small however many configurations there are. */
+  /** One of 256 places, so what is kept stays small, however many configurations there are. */
   #place(file: string): string {
     return join(this.#folder, `config-${digest(resolve(file)).slice(0, 2)}.json`);
   }
 }
 
-/** What the partner files are now, without reading them; undefined if there is anything to say about their folder. */
+/**
+ * The present state of the partner files, found without reading them; undefined if there is any problem with their
+ * folder.
+ */
 function partnersState(
   file: string,
   setting: string | undefined,
@@ -129,14 +133,14 @@ const digest = (text: string) => createHash('sha256').update(text).digest('hex')
 
 let ofThis: string | undefined;
 
-/** The stamp of the program that runs. */
+/** Identifies the running program. */
 export function programOfThis(): string {
   const fromSource = extname(import.meta.filename) === '.ts';
   ofThis ??= programStamp(join(import.meta.dirname, '../..'), fromSource);
   return ofThis;
 }
 
-/** Those of this user; undefined without a cache of compiled code (`bin/compile-cache.cjs` chooses the folder). */
+/** The one of this user; undefined without a cache of compiled code (`bin/compile-cache.cjs` chooses the folder). */
 export function knownConfigs(env: NodeJS.ProcessEnv = process.env): KnownConfigs | undefined {
   const folder = env.NODE_COMPILE_CACHE;
   if (folder === undefined || folder === '' || env.NODE_DISABLE_COMPILE_CACHE !== undefined) return undefined;

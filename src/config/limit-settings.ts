@@ -1,4 +1,4 @@
-/** Limits of messages and queues: what one message may cost, and how many may wait. */
+/** Limits on messages and queues: what one message may cost, and how many may wait. */
 import { z } from 'zod';
 import { size } from './units.ts';
 

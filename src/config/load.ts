@@ -22,23 +22,23 @@ export interface LoadedConfig {
   problems: Problem[];
 }
 
-/** What is known of a configuration with errors, for `check`, which reports everything. */
+/** What is known about a configuration with errors, for `check`, which reports everything. */
 export interface Rejected {
   source: Sources;
-  /** The files and folders it names, as absolute paths. */
+  /** The files and folders that it names, as absolute paths. */
   paths: [SettingPath, string][];
-  /** Present if each setting is right on its own. */
+  /** Present if each setting is valid by itself. */
   config?: Config;
 }
 
 /**
- * Reads a configuration with its partner files. Relative paths are resolved against the folder of the file that they
- * stand in; what they lead to is not read. Reports all problems at once.
+ * Reads a configuration with its partner files. Relative paths are resolved against the folder of the file in which
+ * they stand; the files that they lead to are not read. Reports all problems at once.
  *
- * @param text The YAML text.
- * @param file Its name, for messages and as the base of relative paths.
- * @param keep Whether partner files that have not changed since are taken from what is kept in the data folder.
- * @returns Without `config` if one of the problems is an error.
+ * @param text the YAML text
+ * @param file its name, for messages and as the base of relative paths
+ * @param keep whether partner files that have not changed are taken from what is kept in the data folder
+ * @returns without `config` if one of the problems is an error
  */
 export function readConfig(
   text: string,
@@ -92,8 +92,8 @@ export function readConfig(
 /**
  * Reads the configuration file.
  *
- * @param text Its text, if it has been read already.
- * @throws {ConfigError} `config-invalid` with all problems and their places.
+ * @param text its text, if it has been read already
+ * @throws {ConfigError} `config-invalid` with all problems and their places
  * @throws {SealpostError} `file-access`
  */
 export function openConfig(file: string, text = readConfigText(file)): LoadedConfig {

@@ -43,7 +43,7 @@ export function checkMailboxes(config: Config, report: Report): void {
       trust.anchors.length + mailbox.trust.anchors.length === 0
     )
       report([...at, 'require'], 'requires a trusted signature, but nothing is trusted', {
-        // Without partners it is where everybody begins: mail waits until the first one is added.
+        // Everybody begins without partners. Mail then waits until the first one is added.
         ...(partners.length === 0 && { severity: 'warning' as const }),
         hint: 'write trust.anchors, or the certificates of partners',
       });
@@ -71,12 +71,12 @@ export function checkMailboxes(config: Config, report: Report): void {
     checkDestination(destination, path, config, report);
 }
 
-/** `known: a, b`, for an unknown name. */
+/** `known: a, b`, as a hint for an unknown name. */
 export function knownNames(known: readonly string[]): string {
   return known.length === 0 ? 'there is none in the file' : `known: ${known.join(', ')}`;
 }
 
-/** Each address must be valid and belong to one entry. A difference in case only gives a warning. */
+/** Each address must be valid and belong to one entry. If two differ only in case, that is a warning. */
 export function checkAddresses(
   owners: readonly { name: string; addresses: readonly string[] }[],
   where: 'mailboxes' | 'partners',
@@ -110,15 +110,15 @@ const folderKey = (folder: string) => (/^inbox$/i.test(folder) ? 'INBOX' : folde
 
 type Imap = NonNullable<MailboxConfig['imap']>;
 
-/** One folder of one account, whichever of the two usual ports leads to it. */
+/** One folder of one account, through either of the two usual ports. */
 function folderOf({ host, port, user }: Imap, folder: string): string {
   const server = port === undefined || port === 993 || port === 143 ? '' : `:${port}`;
   return JSON.stringify([host.toLowerCase() + server, user, folderKey(folder)]);
 }
 
 /**
- * Two mailboxes that read one folder would take each other's mail. A mailbox that reads what another has dealt with
- * would take it again, and between two that do so it would go round for ever.
+ * Two mailboxes that read one folder would take each other's mail. A mailbox that reads the folder into which another
+ * moves its mail would fetch that mail again, and between two such mailboxes it would go round for ever.
  */
 function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void {
   const readers = new Map<string, string>();
@@ -135,7 +135,7 @@ function checkFolders(mailboxes: readonly MailboxConfig[], report: Report): void
   mailboxes.forEach(({ name, imap }, index) => {
     if (imap?.action !== 'move') return;
     const target = folderOf(imap, imap.moveTo);
-    // its own folder is another error
+    // moving mail into its own folder is a separate error
     if (target === folderOf(imap, imap.folder)) return;
     const reader = readers.get(target);
     if (reader !== undefined && reader !== name)

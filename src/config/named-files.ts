@@ -5,13 +5,13 @@ import { originOf } from './origin.ts';
 import { listPartnerFiles } from './partner-files.ts';
 import type { Config } from './schema.ts';
 
-/** What could be the path of a file; others do no harm, because they are not there. */
+/** What could be the path of a file. Other texts do no harm, because no such file exists. */
 export function pathsIn(value: unknown): string[] {
   if (typeof value === 'string') return isAbsolute(value) ? [value] : [];
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(pathsIn) : [];
 }
 
-/** Absolute paths: of the configuration with its partner files, and of what could be files that it names. */
+/** Absolute paths of the configuration with its partner files, and of everything that could be a file it names. */
 export function configFiles(file: string, config: Config): { configuration: string[]; named: string[] } {
   const { folder } = listPartnerFiles(file, originOf(config)?.setting);
   const configuration = [

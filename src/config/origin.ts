@@ -1,6 +1,6 @@
 /**
- * Where a configuration was read from, and how one process gives a checked one to another. Reading YAML and checking it
- * against the schema take longer than the rest of a role's start, so the supervisor alone does it.
+ * Where a configuration was read from, and how one process passes a checked one to another. Reading YAML and checking
+ * it against the schema take longer than the rest of a role's start, so only the supervisor does it.
  */
 import { join } from 'node:path';
 import type { Profile } from '../profile/profiles.ts';
@@ -14,7 +14,7 @@ export interface Origin {
   text: string;
   /** What it says about the folder of partner files, if anything. */
   setting: string | undefined;
-  /** How many partners the file itself has. Those with files come after them. */
+  /** How many partners are in the file itself. Those with their own files come after them. */
   own: number;
   folder: PartnerFolder;
   /** The index of its partners' certificates, made by the supervisor (`certificate-index.ts`). */
@@ -43,14 +43,14 @@ export function originOf(config: Config): Origin | undefined {
   return origins.get(config);
 }
 
-/** The file of a partner that has one of its own; undefined for one of the configuration file. */
+/** The file of a partner that has its own; undefined for one in the configuration file. */
 export function partnerFileOf(config: Config, partner: PartnerConfig): string | undefined {
   const { own, folder } = origins.get(config) ?? madeInCode;
   const name = folder.names[config.partners.indexOf(partner) - own];
   return name === undefined ? undefined : join(folder.path, name);
 }
 
-/** Where a configuration was read from; without places if it was made in code. Loads the reader of YAML. */
+/** Where a configuration was read from; without places if it was made in code. Loads the YAML reader. */
 export async function sourceOf(config: Config): Promise<Sources> {
   const [{ ConfigSource }, { Sources }] = await Promise.all([import('./source.ts'), import('./sources.ts')]);
   const { text, file, own, folder } = origins.get(config) ?? madeInCode;
@@ -58,8 +58,8 @@ export async function sourceOf(config: Config): Promise<Sources> {
 }
 
 /**
- * A checked configuration with its origin, as text for `restoreConfig`. It holds no secrets, as the file does not: it
- * says where they are.
+ * A checked configuration with its origin, as text for `restoreConfig`. It holds no secrets, because the configuration
+ * has none: it says where they are.
  *
  * @param certificates the index of its partners' certificates
  */

@@ -1,5 +1,5 @@
 /**
- * Partners that have a file of their own: each `*.yaml` of one folder is one partner, the same block as an entry of
+ * Partners that have a file of their own. Each `*.yaml` file in one folder is one partner, written like an entry of
  * `partners`.
  */
 import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
@@ -12,13 +12,13 @@ import type { Problem, SettingPath } from './problem.ts';
 export interface PartnerFolder {
   /** Absolute. */
   path: string;
-  /** For messages: as the configuration file is named, so relative if that is. */
+  /** For messages: relative if the configuration file was given as a relative path. */
   shown: string;
   /** Names of the files in it, in order. */
   names: string[];
 }
 
-/** What is kept of a partner file that was found right. */
+/** What is kept of a partner file that was found valid. */
 export interface ReadPartner<Partner> {
   partner: Partner;
   /** The files and folders that it names, as absolute paths. */
@@ -26,10 +26,10 @@ export interface ReadPartner<Partner> {
 }
 
 /**
- * The partner files of a folder, and what cannot be read or is not. Names that begin with a dot are no partners: drafts
- * of editors, and `..data` of a mounted volume of Kubernetes.
+ * The partner files in a folder; problems for what cannot be read or is not a file. Names that begin with a dot are not
+ * partners: editors' drafts, and `..data` in a mounted volume of Kubernetes.
  *
- * @param setting as it is written in the configuration file; undefined for the default
+ * @param setting as written in the configuration file; undefined for the default
  */
 export function listPartnerFiles(
   configFile: string,
@@ -60,8 +60,8 @@ export function listPartnerFiles(
 }
 
 /**
- * The text of a partner file. A link counts if it stays within the folder, as those of a mounted volume do: what lies
- * elsewhere may belong to somebody who must not decide who is trusted.
+ * The text of a partner file. A link is allowed if it stays within the folder, as in a mounted volume. A file elsewhere
+ * may belong to somebody who must not decide who is trusted.
  *
  * @throws {SealpostError} `file-access`
  */
@@ -77,7 +77,7 @@ export function readPartnerText(folder: string, file: string): string {
   return readRegularFile(file, fileLimits.partner).toString('utf8');
 }
 
-/** What is no link lies where it is named, in the folder itself. */
+/** If the file is not a link, it is where it is named, in the folder itself. */
 function isLink(file: string): boolean {
   return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
@@ -92,7 +92,7 @@ function realpathOf(path: string): string {
   }
 }
 
-/** Whether everyone may write into the folder: then everyone decides who is trusted. */
+/** Whether everyone can write to the folder: then everyone decides who is trusted. */
 export function isOpenToAll(folder: string): boolean {
   try {
     return (statSync(folder).mode & 0o002) !== 0;

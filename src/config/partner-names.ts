@@ -1,6 +1,6 @@
 /**
- * Partners by name. One that was renamed keeps the key under which its mail, its records and the state of its route are
- * kept in Redis: its first name. So nothing is moved when it gets another one, and what waits keeps its order.
+ * Partners by name. Everything in Redis about a partner (its mail, its records, the state of its route) is kept under
+ * its first name, even after it was renamed. So nothing has to be moved, and what waits keeps its order.
  */
 
 interface Named {
@@ -8,25 +8,25 @@ interface Named {
   readonly formerNames: readonly string[];
 }
 
-/** What the mail, the records and the state of a partner are kept under. */
+/** The name under which the mail, the records and the state of a partner are kept. */
 export const partnerKey = ({ name, formerNames }: Named): string => formerNames[0] ?? name;
 
-/** From any name of a partner to the present one and to its key, without regard to case. */
+/** From any name of a partner to its present name and its key. Case is ignored. */
 export class PartnerNames {
   readonly #byName = new Map<string, Named>();
 
   constructor(partners: readonly Named[]) {
-    // others are what they are called
+    // the others are kept under their present name
     for (const each of partners.filter(({ formerNames }) => formerNames.length > 0))
       for (const name of [each.name, ...each.formerNames]) this.#byName.set(name.toLowerCase(), each);
   }
 
-  /** The present name of a partner; a name that is nobody's stays as it is. */
+  /** The present name of a partner. A name that belongs to nobody stays as it is. */
   present(name: string): string {
     return this.#byName.get(name.toLowerCase())?.name ?? name;
   }
 
-  /** The key of a partner by any of its names; a name that is nobody's stays as it is. */
+  /** The key of a partner, from any of its names. A name that belongs to nobody stays as it is. */
   key(name: string): string {
     const found = this.#byName.get(name.toLowerCase());
     return found === undefined ? name : partnerKey(found);

@@ -1,4 +1,4 @@
-/** Reads partner files: the text of one becomes a partner, or problems with their places. */
+/** Reads partner files. The text of each becomes a partner, or problems with their places. */
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { SealpostError } from '../errors.ts';
@@ -45,7 +45,7 @@ export function readPartner(text: string, folder: string, shown: string): ReadPa
 }
 
 export interface ReadFolder {
-  /** As far as they are right; if there is an error, they are not all there. */
+  /** Those that are valid. If there is an error, some are missing. */
   partners: PartnerConfig[];
   paths: [SettingPath, string][];
   problems: Problem[];
@@ -55,8 +55,8 @@ export interface ReadFolder {
  * Reads all partner files of a folder.
  *
  * @param own how many partners come before them
- * @param sources is told of each file with a problem
- * @param kept what is known of files that have not changed
+ * @param sources is given each file with a problem
+ * @param kept what is known about files that have not changed
  */
 export function readPartnerFolder(
   folder: PartnerFolder,

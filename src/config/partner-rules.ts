@@ -35,7 +35,7 @@ export function checkPartners(config: Config, report: Report): void {
   });
 }
 
-/** A name leads to one partner, whenever it was its name: what was kept under it must not become another's. */
+/** A name leads to one partner for ever: what was kept under it must not become another partner's. */
 function checkFormerNames(partners: readonly PartnerConfig[], report: Report): void {
   const owners = new Map(partners.map(({ name }) => [name.toLowerCase(), name]));
   partners.forEach(({ name, formerNames }, index) => {
@@ -135,7 +135,7 @@ function checkBackup(first: Route, second: Route, at: SettingPath, report: Repor
     });
 }
 
-/** What nobody encrypts lies in a folder for whoever may read it. */
+/** Unencrypted mail in a folder can be read by whoever may read the folder. */
 function checkReadable({ encrypt, route, backup }: PartnerConfig, at: SettingPath, report: Report): void {
   if (encrypt) return;
   const routes: [string[], Route | undefined][] = [
@@ -155,7 +155,8 @@ function checkReadable({ encrypt, route, backup }: PartnerConfig, at: SettingPat
 }
 
 /**
- * Whether a route demands less of the server than the first one. Whoever makes the first one fail must gain nothing.
+ * Whether a route demands less of the server than the first one does. Nobody must gain anything by making the first one
+ * fail.
  */
 function isWeaker(second: Route, first: Route): boolean {
   if (strengthOf(second) < strengthOf(first)) return true;
@@ -165,7 +166,7 @@ function isWeaker(second: Route, first: Route): boolean {
   return first.mtaSts && !mtaSts && !names && strengthOf(second) < 5;
 }
 
-/** What the partner publishes makes TLS necessary where the route would do without. */
+/** What the partner publishes requires TLS even if the route would do without it. */
 function strengthOf({ tls, ca, pins, dane }: Route): number {
   if (tls === 'none') return 0;
   if (dane === 'required') return 5;

@@ -39,7 +39,7 @@ function checkPolicy(policy: PolicyConfig | undefined, at: SettingPath, report: 
     });
 }
 
-/** Who is told of our next certificate, and that the mail proves itself. */
+/** Rules about who is told of our next certificate, and about the proof that such mail carries. */
 function checkNotices(
   { addresses, noticesTo, sign, name }: PartnerConfig,
   at: SettingPath,

@@ -1,4 +1,4 @@
-/** What inbound mail must be: requirements, and the rules that mailboxes and partners share. */
+/** What inbound mail must satisfy: requirements, and the rules that mailboxes and partners share. */
 import { z } from 'zod';
 import { contentCiphers } from '../cms/algorithms.ts';
 import { digests, type SignatureScheme } from '../pki/algorithms.ts';
@@ -23,14 +23,14 @@ const schemes = [
   'ml-dsa',
 ] as const satisfies readonly SignatureScheme[];
 
-/** Ways to give the content key to a recipient, as `ruleFacts` reads them from the verdict. */
+/** How the content key may reach a recipient, as `ruleFacts` reads it from the verdict. */
 const keyEncryptions = ['rsa-pkcs1', 'rsa-oaep', 'key-agreement', 'kem', 'kek', 'password'] as const;
 
 const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
 
 const bits = (least: number, most: number) => z.number().int().min(least).max(most).optional();
 
-/** What one of a list must be; absent: any. */
+/** One of these is required. If absent, anything is allowed. */
 const allowed = <const Names extends readonly string[]>(list: Names) =>
   z.array(z.enum(list)).min(1).optional();
 

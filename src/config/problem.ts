@@ -1,16 +1,16 @@
 import { SealpostError } from '../errors.ts';
 
-/** A setting by its path from the top: `['mailboxes', 0, 'imap', 'host']`. */
+/** The path to a setting from the top: `['mailboxes', 0, 'imap', 'host']`. */
 export type SettingPath = readonly (string | number)[];
 
-/** A place in the configuration file; line and column start at 1. */
+/** A place in the configuration file. Line and column start at 1. */
 export interface Position {
   file: string;
   line: number;
   column: number;
 }
 
-/** One problem with the configuration or with what it names. */
+/** One problem with the configuration, or with something that it names. */
 export interface Problem extends Position {
   severity: 'error' | 'warning';
   /** The setting as you would write it, `mailboxes[0].imap.host`; empty for the file as a whole. */
@@ -20,13 +20,13 @@ export interface Problem extends Position {
   /** What to do about it. */
   hint?: string;
   /**
-   * All that the error touches, such as `mail to partner acme`. Everything else works, so the configuration can be
-   * used: a reload goes on. Absent for an error of the configuration itself.
+   * Everything that the error affects, such as `mail to partner acme`. All else works, so the configuration can be used
+   * and a reload proceeds. Absent for an error of the configuration itself.
    */
   only?: string;
 }
 
-/** What is said of a problem beside its place and message. */
+/** The parts of a problem besides its place and message. */
 export interface ProblemExtra {
   /** Default: an error. */
   severity?: Problem['severity'];
@@ -35,7 +35,7 @@ export interface ProblemExtra {
   at?: 'key' | 'value';
 }
 
-/** What names the place of a setting in messages. */
+/** Finds the place of a setting, for messages. */
 export interface Places {
   /** The configuration file. */
   readonly file: string;
@@ -74,29 +74,30 @@ export function formatProblem(problem: Problem): string {
   return `${file}:${line}:${column}: ${severity}: ${what}${hint === undefined ? '' : ` (${hint})`}`;
 }
 
-/** In the order of the files and of their lines, errors and warnings together; files in the order given. */
+/** In the order of the files and their lines, errors and warnings together. Files are in the order given. */
 export function sortProblems(problems: readonly Problem[], files: readonly string[] = []): Problem[] {
   const place = new Map(files.map((file, index) => [file, index]));
   const of = ({ file }: Problem) => place.get(file) ?? -1;
   return [...problems].sort((a, b) => of(a) - of(b) || a.line - b.line || a.column - b.column);
 }
 
-/** Whether nothing can be used as long as this is wrong. */
+/** Whether nothing can be used until this is mended. */
 export const refuses = ({ severity, only }: Problem) => severity === 'error' && only === undefined;
 
 export const hasErrors = (problems: readonly Problem[]) =>
   problems.some((problem) => problem.severity === 'error');
 
-/** Errors in one message; `sealpost check` shows all. */
+/** Errors shown in one message. `sealpost check` shows all. */
 const mostErrors = 100;
 
-/**
- * `config-invalid` with all problems. The message has one line for each, so that printing the message alone is enough.
- */
+/** `config-invalid` with all problems. The message has one line for each, so printing the message alone is enough. */
 export class ConfigError extends SealpostError {
   readonly problems: readonly Problem[];
 
-  /** @param what was not done for these problems, such as "acme is not added"; default: the file has errors */
+  /**
+   * @param what says what was not done because of these problems, such as "acme is not added"; default: the file has
+   *    errors
+   */
   constructor(file: string, problems: readonly Problem[], what?: string) {
     const errors = problems.filter((problem) => problem.severity === 'error');
     const count = errors.length === 1 ? 'an error' : `${errors.length} errors`;

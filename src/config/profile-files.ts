@@ -11,7 +11,7 @@ import { outboundSettings, ownProfileSchema } from './profile-schema.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
 /**
- * The profiles in a folder, in the order of their names.
+ * The profiles in a folder, sorted by name.
  *
  * @throws {SealpostError} `config-invalid`, `file-access`: file and place, and what is wrong there
  */
@@ -52,7 +52,7 @@ function readProfile(file: string, before: readonly Profile[]): Profile {
   const replaced = new Set(data.rules.map(({ id }) => id));
   return {
     ...data,
-    // the one of the package, whatever stands between
+    // the one of the package, whatever is in between
     extends: base.extends ?? base.name,
     outbound: { ...base.outbound, ...data.outbound },
     rules: [...base.rules.filter(({ id }) => !replaced.has(id)), ...data.rules],
@@ -75,7 +75,7 @@ function wrong(file: string, message: string): SealpostError {
   });
 }
 
-/** The operator's profiles, and the partners as these and ours make them. */
+/** The operator's profiles, and the partners as these and our own profiles make them. */
 export function readProfiles(
   { profiles: { folder, dates } }: Config,
   written: PartnerConfig[],
@@ -103,9 +103,10 @@ const presetOf = (name: string | undefined): PresetName | undefined =>
   presetNames.find((preset) => preset === name);
 
 /**
- * Partners as if what their profile says about outbound mail stood in their own settings, where they say nothing.
+ * Partners with what their profile says about outbound mail, as if it stood in their own settings, wherever these say
+ * nothing.
  *
- * @param conflict called for a partner with a profile and another preset
+ * @param conflict called for a partner with a profile and a different preset
  */
 function withProfiles(
   partners: PartnerConfig[],
@@ -117,7 +118,7 @@ function withProfiles(
     const profile = book.get(partner.profile ?? '');
     if (profile === undefined) return partner;
     if (partner.preset !== 'default' && book.get(partner.preset) !== profile) conflict(index);
-    // one of ours, or what an operator's is built on, which may say more than settings can
+    // one of ours, or the one that an operator's is built on, which may say more than settings can
     const preset = presetOf(profile.name) ?? presetOf(profile.extends) ?? 'default';
     if (presetOf(profile.name) !== undefined) return { ...partner, preset };
     const outbound = outboundSettings.parse(profile.outbound);

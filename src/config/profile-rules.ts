@@ -1,4 +1,4 @@
-/** What settings say about profiles: which there are, and whether those that are named exist. */
+/** What settings say about profiles: which ones there are, and whether those that are named exist. */
 import { ProfileBook } from '../profile/profiles.ts';
 import { originOf } from './origin.ts';
 import type { Report } from './problem.ts';
@@ -6,7 +6,7 @@ import type { Config } from './schema.ts';
 
 const books = new WeakMap<Config, ProfileBook>();
 
-/** All profiles that this configuration may name, with the days it gives to unverified rules. */
+/** All profiles that this configuration may name, with the dates that it gives to unverified rules. */
 export function profileBook(config: Config): ProfileBook {
   let book = books.get(config);
   if (book === undefined) {

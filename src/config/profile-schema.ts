@@ -1,4 +1,4 @@
-/** The form of a profile (of ours, which a test holds to it, and of an operator's own), and the settings that name one. */
+/** The form of a profile (ours, which a test checks, and an operator's own), and the settings that name one. */
 import { z } from 'zod';
 import { certificateUses, directions, levels, protections } from '../profile/profiles.ts';
 import { protectionSettings } from './protection-settings.ts';
@@ -69,7 +69,7 @@ const outbound = z.strictObject({
   minimumRsaBits: settings.minimumRsaBits,
 });
 
-/** What of it a partner may set, too; the rest belongs to the preset. */
+/** The settings of a profile that a partner may set too. The others belong to the preset. */
 export const outboundSettings = outbound.strip();
 
 const isUnique = (values: readonly string[]) => new Set(values).size === values.length;
@@ -85,7 +85,7 @@ const common = {
     .refine((rules) => isUnique(rules.map(({ id }) => id)), 'two rules have the same id'),
 };
 
-/** A profile of the package: it may also say what no setting of a partner says. */
+/** A profile of the package. It may say more than a partner's settings can. */
 export const ourProfileSchema = z.strictObject({
   ...common,
   outbound: outbound.extend({
@@ -95,8 +95,8 @@ export const ourProfileSchema = z.strictObject({
 });
 
 /**
- * A profile of the operator. With `extends`, its rules replace those of the same id, and its settings those of the
- * name.
+ * A profile of the operator. With `extends`, its rules replace those with the same id, and its settings those with the
+ * same name.
  */
 export const ownProfileSchema = z.strictObject({
   ...common,

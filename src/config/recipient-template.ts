@@ -1,20 +1,20 @@
 import { parseMailbox } from '../message/mailbox.ts';
 
-/** What stands for an address of the message. It is the whole template. */
+/** Stands for an address of the message. It must be the whole template. */
 type WholePlaceholder = 'recipient' | 'to';
-/** What stands for a part of a local part. */
+/** Stands for a part of a local part. */
 type LocalPlaceholder = 'local' | 'mailbox' | 'partner';
 
-/** A recipient that a destination is given, with places for what a message says. */
+/** A recipient for a destination, with placeholders for values from the message. */
 export type RecipientTemplate =
   | { kind: 'message'; of: WholePlaceholder }
-  /** Text and placeholders by turns; the domain is written out, so a message cannot choose it. */
+  /** Text and placeholders in turn. The domain is written out, so a message cannot choose it. */
   | { kind: 'fixed'; pieces: readonly (string | { of: LocalPlaceholder })[] };
 
 const whole = /^\{(recipient|to)\}$/;
 const places = /\{(local|mailbox|partner)\}/;
 
-/** Reads a template; a sentence about what is wrong with it otherwise. */
+/** Parses a template, or returns a sentence about what is wrong with it. */
 export function parseRecipientTemplate(text: string): RecipientTemplate | string {
   const of = whole.exec(text)?.[1];
   if (of === 'recipient' || of === 'to') return { kind: 'message', of };

@@ -1,4 +1,4 @@
-/** Where queue and store are: one server, a primary under Sentinel, or a Redis Cluster. */
+/** Where the queue and the store are: a single server, a primary under Sentinel, or a Redis Cluster. */
 import { z } from 'zod';
 import { duration } from './units.ts';
 

@@ -1,4 +1,4 @@
-/** When what failed is tried again, and when what waited for a certificate or key is. */
+/** When failed messages are tried again, and when those are that wait for a certificate or key. */
 import { z } from 'zod';
 import { duration } from './units.ts';
 

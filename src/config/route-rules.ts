@@ -1,16 +1,19 @@
-/** What a schema cannot say of the way to a mail server (a partner's, or that of a destination), and of its login. */
+/**
+ * What a schema cannot express about the route to a mail server (a partner's, or that of a destination), and about its
+ * login.
+ */
 import { isLoopback } from './hosts.ts';
 import type { Report, SettingPath } from './problem.ts';
 import type { MailboxConfig, PartnerConfig } from './schema.ts';
 
 type Route = PartnerConfig['route'];
 
-/** A route, or what a mail destination has of it. */
+/** A route, or the part of a mail destination that is like one. */
 export type ServerRoute = Omit<Route, 'port' | 'folder' | 'mtaSts'> &
   Partial<Pick<Route, 'mtaSts' | 'folder'>>;
 
 /**
- * @param readable the mail is not protected by itself, so it is never sent in clear over a network
+ * @param readable the mail is not protected by itself, so it must never cross a network in clear text
  * @param dns whether there is a resolver that validates DNSSEC
  */
 export function checkServerRoute(
@@ -90,7 +93,7 @@ function checkTls({ host, tls }: ServerRoute, at: SettingPath, readable: boolean
     });
 }
 
-/** What says which server is the right one: the operator, or what the partner publishes. */
+/** What decides which server is the right one: the operator, or what the partner publishes. */
 function checkPublished(
   { host, tls, ca, pins, clientCertificate, dane, mtaSts = false }: ServerRoute,
   at: SettingPath,
@@ -132,7 +135,7 @@ function checkPublished(
 /** A login by bearer token (`mailboxes[].imap.oauth2`, `partners[].route.oauth2`). */
 export type OAuth2Config = NonNullable<NonNullable<MailboxConfig['imap']>['oauth2']>;
 
-/** Checks that the settings name one way to a token. */
+/** Checks that the settings name exactly one way to get a token. */
 export function checkOAuth2(oauth2: OAuth2Config, at: SettingPath, report: Report): void {
   const { accessToken, tokenUrl, clientId, clientSecret, refreshToken, serviceAccount, scope } = oauth2;
   const client = [clientId, clientSecret, refreshToken];

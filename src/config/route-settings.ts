@@ -40,7 +40,7 @@ const rate = () =>
       'How much may be sent, over all processes together. What is too much waits, by priority and in order, and no attempt counts.',
     );
 
-/** What a connection to a mail server needs, whoever's server it is. */
+/** What a connection to a mail server needs, whoever runs the server. */
 export const serverSettings = <S extends ReturnType<Parts['secret']>, F extends z.ZodType>({
   secret,
   path,
@@ -113,7 +113,7 @@ export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
     .describe('How mail is sent to the partner.');
 }
 
-/** The resolver whose word on DNSSEC is taken. */
+/** The resolver whose DNSSEC validation is trusted. */
 export function dnsSettings({ path, port }: Pick<Parts, 'path' | 'port'>) {
   return z
     .strictObject({

@@ -1,4 +1,4 @@
-/** The rules that a schema cannot express, all of them; those of identities and directories are here. */
+/** All rules that a schema cannot express. Those of identities and directories are in this file. */
 import type { ProfileBook } from '../profile/profiles.ts';
 import { checkAlerts } from './alert-rules.ts';
 import { checkDkim } from './dkim-rules.ts';
@@ -63,7 +63,7 @@ export function checkLookup({ lookup, partners, dns }: Config, report: Report): 
         });
       if (user === undefined && password !== undefined)
         report([...at, 'password'], 'belongs to no user', { hint: 'write user, the DN that logs in' });
-      // An empty password is an anonymous login by another name (RFC 4513 section 5.1.2).
+      // an empty password is an anonymous login in disguise (RFC 4513 section 5.1.2)
       if (user !== undefined && password === undefined)
         report([...at, 'user'], 'has no password', { hint: 'write password: {file: PATH} or {env: NAME}' });
     }

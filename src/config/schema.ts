@@ -40,7 +40,7 @@ import {
 } from './term-settings.ts';
 import { duration, size } from './units.ts';
 
-// a process checks one configuration: to compile a checker for it takes longer than to check
+// a process checks one configuration, and compiling a checker for it takes longer than the check
 z.config({ jitless: true });
 
 const name = () =>
@@ -338,7 +338,7 @@ const mailbox = z.strictObject({
   onSuspend: onSuspend('as it came'),
 });
 
-/** One partner: an entry of `partners`, or all of a partner file. */
+/** One partner: an entry of `partners`, or a whole partner file. */
 export const partnerSchema = z.strictObject({
   name: name().describe('Name of the partner.'),
   formerNames: z

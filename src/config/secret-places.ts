@@ -1,16 +1,16 @@
-/** Where the secrets of a configuration are written, and which roles read them, and the files that it names. */
+/** Where a configuration names secrets and files, and which roles read them. */
 import { alertRoleOf } from './alert-rules.ts';
 import type { SettingPath } from './problem.ts';
 import { type Config, configSchema, type Secret } from './schema.ts';
 import { isSecret, schemaAt } from './shape.ts';
 
-/** Every configured secret, found by the schema so that none is forgotten. */
+/** Every secret in the configuration. They are found through the schema, so none is forgotten. */
 export function secretsOf(config: Config): [SettingPath, Secret][] {
   const found: [SettingPath, Secret][] = [];
   const visit = (value: unknown, path: SettingPath) => {
     if (typeof value !== 'object' || value === null) return;
     const secret = asSecret(value);
-    // only now, because there may be thousands of partners
+    // not before this is called, because there may be thousands of partners
     const schema = secret && schemaAt(configSchema, path, config);
     if (secret !== undefined && schema !== undefined && isSecret(schema)) {
       found.push([path, secret]);
@@ -28,7 +28,10 @@ function asSecret(value: object): Secret | undefined {
   return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
 }
 
-/** Roles that read secrets and files below a setting; the first line that fits counts. What fits none is for nobody. */
+/**
+ * Roles that read the secrets and files below a setting. The first matching line counts; what no line matches is read
+ * by nobody.
+ */
 const readers: readonly [RegExp, readonly string[] | 'all'][] = [
   [/^(?:redis|spool|traces)\./, 'all'],
   [/^(?:dataDir|partnerFiles|profiles\.folder)$/, 'all'],
@@ -52,9 +55,9 @@ const readers: readonly [RegExp, readonly string[] | 'all'][] = [
 ];
 
 /**
- * Roles that read the secret or file at a path; none for a path that no line knows.
+ * Roles that read the secret or file at a path; empty for a path that no line matches.
  *
- * @param config says which of two roles looks after alerts
+ * @param config decides which of two roles looks after alerts
  */
 export function readersOf(
   path: SettingPath,
@@ -66,7 +69,7 @@ export function readersOf(
 }
 
 /**
- * Whether one of the roles reads what stands at a path.
+ * Whether one of the roles reads the secret or file at a path.
  *
  * @param roles undefined: all of them
  */
@@ -81,7 +84,7 @@ export function readBy(
   };
 }
 
-/** Names of the environment variables that hold secrets of each role. */
+/** Names of the environment variables that hold secrets, for each role. */
 export function secretVariables<Role extends string>(
   roles: readonly Role[],
   config: Config,

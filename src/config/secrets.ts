@@ -1,4 +1,4 @@
-/** Files that settings name, read with care: public ones, secrets, and the configuration itself. */
+/** Reads files that settings name, with care: public files, secrets, and the configuration itself. */
 import { SealpostError } from '../errors.ts';
 import { fileLimits, readRegularFile } from '../files.ts';
 import type { Secret } from './schema.ts';
@@ -14,8 +14,9 @@ export function readPublicFile(path: string): Buffer {
 
 /**
  * Reads a file that others must not read, such as a password or private key. The mode of the opened file is checked, so
- * that it cannot be swapped between check and read. A file owned by root may be readable by its group, because that is
- * how an orchestrator gives secrets to an unprivileged process (PostgreSQL has the same rule for its keys).
+ * that the file cannot be swapped between the check and the read. A file owned by root may be readable by its group,
+ * because that is how an orchestrator gives secrets to an unprivileged process (PostgreSQL has the same rule for its
+ * keys).
  *
  * @throws {SealpostError} `file-access`, `file-mode`
  */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { duration } from './units.ts';
 
-/** Days of the week, as they are written; Monday first (ISO 8601). */
+/** Days of the week as they are written, Monday first (ISO 8601). */
 export const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 
 const clock = (what: string) => z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, what);

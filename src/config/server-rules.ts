@@ -73,7 +73,7 @@ function checkListener({ smtp, mailboxes, partners, http }: Config, report: Repo
   });
 }
 
-/** What is the same for both doors over HTTP. */
+/** What the two HTTP doors have in common. */
 function checkDoor(name: 'api' | 'console', config: Config, report: Report): void {
   const { host, port, tls, trustedProxies, hostnames } = config[name];
   trustedProxies.forEach((text, index) => {
@@ -101,7 +101,7 @@ function checkDoor(name: 'api' | 'console', config: Config, report: Report): voi
     });
 }
 
-/** A URL by which people reach the console. */
+/** A URL at which people reach the console. */
 function checkAddress(
   url: string,
   path: SettingPath,
@@ -228,7 +228,7 @@ function checkNode(node: string, path: SettingPath, what: string, example: strin
     });
 }
 
-/** All keys of a script must be in one slot. The first pair of braces decides the slot. */
+/** All keys of a script must be in one slot, and the first pair of braces decides the slot. */
 function checkPrefixes(config: Config, report: Report): void {
   const check = (prefix: string, path: SettingPath) => {
     if (!/^[^{]*\{[^}]+\}/.test(prefix))

@@ -1,4 +1,4 @@
-/** The settings of a configuration as people see them: value, default, what it is, and where it stands. */
+/** The settings of a configuration as people see them: value, default, description, and place. */
 import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { sourceOf } from './origin.ts';
@@ -10,16 +10,16 @@ import type { Sources } from './sources.ts';
 export interface ListedSetting {
   /** `mailboxes[0].imap.host` */
   path: string;
-  /** As it is written; a list of groups is its number of entries. */
+  /** As written. For a list of groups, the number of entries. */
   value: string;
-  /** As it is written; '' if there is none. */
+  /** As written; '' if there is none. */
   default: string;
-  /** File and line; null for a default. */
+  /** File and line; null if the default applies. */
   origin: string | null;
   description: string;
 }
 
-/** Longest value. */
+/** Longest value that is shown. */
 const longest = 200;
 
 const written = (value: unknown) =>
@@ -28,22 +28,23 @@ const written = (value: unknown) =>
     : stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim().slice(0, longest);
 
 /**
- * Settings of every group; of lists such as `partners` the number of entries. It holds no secrets: the file has none.
+ * Settings of every group; for lists such as `partners`, only the number of entries. There are no secrets in it,
+ * because the file has none.
  */
 export async function listSettings(config: Config): Promise<ListedSetting[]> {
   const sources = await sourceOf(config);
   return listed(configSchema, [], { value: config, written: sources.main.value, sources });
 }
 
-/** Settings of a partner that say where its mail goes and with what it is let in: they say nothing of protection. */
+/** Settings of a partner that say where its mail goes and how it logs in. They say nothing about protection. */
 const ways: ReadonlySet<string> = new Set([
   ...['name', 'formerNames', 'addresses', 'certificates', 'route', 'backup', 'onSuspend', 'lookup'],
   ...['approval', 'noticesTo'],
 ]);
 
 /**
- * How mail with partners is protected, and what is demanded of it: by the index of the partner, its settings as
- * `listSettings` has them, with paths below the partner, those that have a value.
+ * How mail with partners is protected, and what is required of it: for each partner by its index, the settings that
+ * have a value, as in `listSettings`, with paths below the partner.
  */
 export async function partnerSettings(config: Config): Promise<(index: number) => ListedSetting[]> {
   const sources = await sourceOf(config);

@@ -1,12 +1,12 @@
-/** Walks the schema as a tree, for positions, relative paths, hints and the settings page. */
+/** Walks the schema as a tree, for places, relative paths, hints and the settings page. */
 import { z } from 'zod';
 import type { SettingPath } from './problem.ts';
 
-/** A schema without its wrappers (optional, default), with what the wrappers say. */
+/** A schema without its wrappers (optional, default), and what the wrappers say. */
 export interface Shape {
   core: z.core.$ZodType;
   description: string | undefined;
-  /** `path`, `duration`, `size` or `moment`, which are more exact than the type. */
+  /** `path`, `duration`, `size` or `moment`, which are more specific than the type. */
   format: string | undefined;
   /** False if the setting is required. */
   optional: boolean;
@@ -17,8 +17,8 @@ export interface Shape {
 const shapes = new WeakMap<z.core.$ZodType, Shape>();
 
 /**
- * Removes the wrappers; the outermost description counts. A schema does not change, and is asked for each setting
- * written.
+ * Removes the wrappers. The outermost description counts. The results are kept, because a schema does not change and is
+ * looked up for each setting that is written.
  */
 export function shapeOf(schema: z.core.$ZodType): Shape {
   let shape = shapes.get(schema);
@@ -54,7 +54,7 @@ function unwrapped(schema: z.core.$ZodType): Shape {
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The written name may be one that every object inherits: `constructor`, `__proto__`. */
+/** The name may be one that every object inherits: `constructor`, `__proto__`. */
 function own<T>(record: Record<string, T> | undefined, key: string | number): T | undefined {
   return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
 }
@@ -77,8 +77,8 @@ export function isSecret(schema: z.core.$ZodType): boolean {
 }
 
 /**
- * The alternative of a union that a written value is meant to be: the one with its `type`, else the one that has most
- * of its keys. Undefined if nothing fits.
+ * The alternative of a union that a written value is meant to be: the one with its `type`, or else the one that has
+ * most of its keys. Undefined if nothing fits.
  */
 export function chooseOption(
   options: readonly z.core.$ZodType[],
@@ -120,7 +120,7 @@ export function valueAt(value: unknown, path: SettingPath): unknown {
   return current;
 }
 
-/** The schema of a setting; `value` is the whole written configuration, to select alternatives. */
+/** The schema of a setting. `value` is the whole written configuration, which selects the alternatives. */
 export function schemaAt(
   schema: z.core.$ZodType,
   path: SettingPath,

@@ -1,6 +1,7 @@
 /**
- * The configuration as others may see it. By allow-list: numbers, switches, and words that the schema itself offers.
- * What was chosen freely (names, hosts, addresses, paths, secrets) only shows that it is set.
+ * The configuration as others may see it. This works by an allow-list: numbers, switches, and words that the schema
+ * itself offers are shown. For anything chosen freely (names, hosts, addresses, paths, secrets), it only shows that it
+ * is set.
  */
 import { z } from 'zod';
 import { configSchema } from './schema.ts';
@@ -10,7 +11,7 @@ const isSet = 'set';
 
 type Schema = z.core.$ZodType;
 
-/** Words that the schema offers at that place. */
+/** Words that the schema offers at this place. */
 function wordsOf(schema: Schema): readonly unknown[] {
   const { core } = shapeOf(schema);
   if (core instanceof z.core.$ZodEnum) return Object.values(core._zod.def.entries);
@@ -64,7 +65,7 @@ function collect(schema: Schema, seen = new Set<unknown>()): void {
   for (const each of [...(optionsOf(schema) ?? []), ...(entry ? [entry] : [])]) collect(each, seen);
 }
 
-/** A setting as a problem names it, if it consists of names of the schema: an unknown one may be anything. */
+/** A setting as a problem names it, if it consists of names in the schema. An unknown name may be anything. */
 export function shareableSetting(setting: string): string {
   if (names.size === 0) collect(configSchema);
   const words = setting

@@ -18,7 +18,7 @@ import {
   type SettingPath,
 } from './problem.ts';
 
-/** What the YAML library reports, in an operator's words; its own message if it is good enough. */
+/** The YAML library's error in an operator's words, or the library's own message if that is good enough. */
 const syntaxMessages: Record<string, [message: string, hint?: string]> = {
   TAB_AS_INDENT: ['a tab is used to indent', 'use spaces'],
   MULTIPLE_DOCS: ['the file holds several YAML documents', 'keep one; remove the line ---'],
@@ -30,7 +30,7 @@ const syntaxMessages: Record<string, [message: string, hint?: string]> = {
   BAD_INDENT: ['is not indented as the lines before ask for'],
 };
 
-/** Keys of a file that are reported as written twice. */
+/** Duplicate keys that are reported for one file, at most. */
 const mostDuplicates = 100;
 
 /** The text of a configuration, with the place of each setting. */
@@ -48,7 +48,7 @@ export class ConfigSource implements Places {
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,
       prettyErrors: false,
-      // the library compares each key with each other one: 20,000 of them would take it half a minute
+      // the library compares each key with every other one, which takes it half a minute for 20,000 of them
       uniqueKeys: false,
       stringKeys: true,
     });
@@ -66,7 +66,7 @@ export class ConfigSource implements Places {
     if (problems.length === 0) problems.push(...this.#duplicateKeys());
     if (problems.length === 0) {
       try {
-        // A few kilobytes of nested aliases can expand to gigabytes; the library counts and refuses them.
+        // A few kilobytes of nested aliases can expand to gigabytes. The library counts them and refuses.
         this.value = this.#document.toJS({ maxAliasCount: 100 }) ?? {};
       } catch (error) {
         if (!(error instanceof ReferenceError)) throw error;
@@ -110,7 +110,10 @@ export class ConfigSource implements Places {
     return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
   }
 
-  /** The place of a setting's value, or of its key (`'key'`). If it is not written, the nearest setting above it. */
+  /**
+   * The place of a setting's value, or of its key (`'key'`). If the setting is not written, that of the nearest setting
+   * above it.
+   */
   locate(path: SettingPath, what: 'key' | 'value' = 'value'): Position {
     let node: unknown = this.#document.contents;
     let offset = 0;
@@ -137,7 +140,7 @@ export class ConfigSource implements Places {
     return this.#position(offset);
   }
 
-  /** A problem of one setting with its place. */
+  /** A problem with one setting, with its place. */
   problem(
     path: SettingPath,
     message: string,

@@ -1,4 +1,4 @@
-/** Where each setting stands: in the configuration file, or in the file of a partner. */
+/** Where each setting is written: in the configuration file, or in the file of a partner. */
 import { join } from 'node:path';
 import { SealpostError } from '../errors.ts';
 import { type PartnerFolder, readPartnerText } from './partner-files.ts';
@@ -6,7 +6,7 @@ import type { Places, Problem, ProblemExtra, SettingPath } from './problem.ts';
 import { valueAt } from './shape.ts';
 import { ConfigSource } from './source.ts';
 
-/** As `ConfigSource`, for all files together. Partner files are read again when a place in them is asked for. */
+/** Like `ConfigSource`, for all files together. A partner file is read again when a place in it is asked for. */
 export class Sources implements Places {
   readonly main: ConfigSource;
   readonly #own: number;
@@ -26,7 +26,7 @@ export class Sources implements Places {
     return this.main.file;
   }
 
-  /** Names of the files for messages, in their order. */
+  /** Names of the files for messages, in order. */
   get names(): string[] {
     return [this.main.file, ...this.#shown()];
   }
@@ -40,7 +40,7 @@ export class Sources implements Places {
     this.#read.set(index, source);
   }
 
-  /** What is written for a partner, by its index; undefined for nothing that can be read. */
+  /** What is written for a partner, by its index; undefined if it cannot be read. */
   writtenPartner(index: number): unknown {
     return this.#sourceOf(index)?.value ?? valueAt(this.main.value, ['partners', index]);
   }
@@ -53,7 +53,7 @@ export class Sources implements Places {
     return rest.length === 0 ? { ...problem, setting: 'partner' } : problem;
   }
 
-  /** The partner that a problem is about, by its index in the configuration; undefined for none. */
+  /** The partner that a problem is about, by its index in the configuration; undefined if none. */
   partnerOf({ file, setting }: Problem): number | undefined {
     const index = /^partners\[(\d+)\]/.exec(setting)?.[1];
     return this.#indexes.get(file) ?? (index === undefined ? undefined : Number(index));
@@ -72,7 +72,7 @@ export class Sources implements Places {
   }
 }
 
-/** Empty for a file that has gone meanwhile: the message then has no line. */
+/** Empty for a file that has since disappeared. The message then has no line. */
 function textOf(folder: string, path: string): string {
   try {
     return readPartnerText(folder, path);

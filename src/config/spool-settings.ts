@@ -7,7 +7,7 @@ interface Kinds<S extends z.ZodType, P extends z.ZodType> {
   path: () => P;
 }
 
-/** A bucket of an S3-compatible store, and how it is reached. */
+/** A bucket of an S3-compatible store, and how to reach it. */
 export const bucketSettings = <S extends z.ZodType, P extends z.ZodType>(kinds: Kinds<S, P>) => ({
   endpoint: z
     .url({ protocol: /^https?$/ })

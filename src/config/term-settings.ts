@@ -5,7 +5,7 @@ import { duration } from './units.ts';
 /** How a moment is written. */
 export const momentPattern = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$/;
 
-/** A day of the calendar in UTC, or a time with its offset (RFC 3339); the value is in milliseconds since the epoch. */
+/** A calendar day in UTC, or a time with its offset (RFC 3339). The value is in milliseconds since the epoch. */
 const moment = () =>
   z
     .string()
@@ -30,7 +30,7 @@ function momentOf(text: string): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
-/** From when until when, inside the validity of the certificate. */
+/** From when until when, within the validity of the certificate. */
 export const termSettings = (what: string, more = '') => ({
   from: moment()
     .optional()
@@ -84,7 +84,7 @@ export const encryptToSetting = () =>
       'Which of several certificates in force mail is encrypted for. all: for all of them, so that the partner reads it with either key. shown-or-all: for the newest that the partner has shown it can read, by mail signed with the same key or naming the certificate as its preference, and until then for all. shown: the same, but until then for the old one alone; for partners that cannot read mail for two certificates. Write all for a partner that reads mail with several keys side by side. A certificate that is confirmed ends older ones in any case.',
     );
 
-/** Whether mail waits for the authorities of a partner's certificates. */
+/** Whether mail waits until the authorities of a partner's certificates answer. */
 export const partnerRevocation = () =>
   z
     .enum(['off', 'soft', 'hard'])
@@ -127,7 +127,7 @@ export const expirySettings = (path: () => z.ZodString) =>
     .prefault({})
     .describe('Warnings of certificates that end: of partners, your own, of authorities and of TLS.');
 
-/** Whom we tell of the next certificate of our own. */
+/** Whom to tell about our own next certificate. */
 export const noticesToSetting = () =>
   z
     .array(z.string())
@@ -137,7 +137,7 @@ export const noticesToSetting = () =>
       'Addresses of the partner that are told before your certificate changes (expiry.notice). They must be among its addresses.',
     );
 
-/** The rules that may approve a certificate; each is continuity of another kind. */
+/** The rules that may approve a certificate. Each is a different kind of continuity. */
 export const approvalRules = ['same-key', 'signed-by-old', 'private-anchor'] as const;
 
 export const approvalSettings = ({ path }: { path: () => z.ZodString }) =>

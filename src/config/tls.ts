@@ -1,4 +1,4 @@
-/** Certificates with keys, of listeners and routes: read, checked, and chosen by the date. */
+/** Certificates with keys, for listeners and routes: read, checked, and chosen by date. */
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import { spanOf, type Term } from '../pki/span.ts';
@@ -8,7 +8,7 @@ import { readPrivateFile, readPublicFile } from './secrets.ts';
 
 /**
  * SHA-256 of the public key of the certificate that is built into the SMTP library. Its private key is published with
- * the library, so using it means having no TLS at all (threats S16).
+ * the library, so using it amounts to having no TLS (threats S16).
  */
 const libraryKey = 'c7c33a9a1bf0b606c384fb4b141f01191a14471f441f0cffd7865e4d81de754e';
 
@@ -19,7 +19,7 @@ export interface ListenerTls {
 }
 
 /**
- * Reads a certificate and its key, for a listener or for connections of our own, and checks that they belong together.
+ * Reads a certificate and its key, for a listener or for our own connections, and checks that they belong together.
  *
  * @throws {SealpostError} `file-access`, `file-mode`, `certificate-malformed`, `key-malformed`, `key-mismatch`
  */
@@ -70,23 +70,23 @@ interface PairFiles {
   until?: number | undefined;
 }
 
-/** As the setting is written: the first pair, and those that follow it. */
+/** The setting as written: the first pair, and those that follow it. */
 export interface TlsFiles extends PairFiles {
   next?: readonly PairFiles[] | undefined;
 }
 
-/** A pair with the span in which it is used. */
+/** A pair, with the span in which it is used. */
 export interface TlsPair extends ListenerTls {
   /** The first moment, and the first after it. */
   from: Date;
   until: Date;
-  /** Of the certificate itself. */
+  /** The validity of the certificate itself. */
   notBefore: Date;
   notAfter: Date;
 }
 
 /**
- * Reads the pairs of a setting. Of those that begin later than a time, nothing is read.
+ * Reads the pairs of a setting. Pairs that begin later than the given time are not read.
  *
  * Errors: those of `readCertificateAndKey`.
  */
@@ -100,15 +100,16 @@ export function readTlsPairs(files: TlsFiles, at?: Date): TlsPair[] {
   });
 }
 
-/** The term of an entry of the configuration. */
+/** The term of an entry in the configuration. */
 export function termOf({ from, until }: { from?: number | undefined; until?: number | undefined }): Term {
   const timeOf = (setting: number | undefined) => (setting === undefined ? undefined : new Date(setting));
   return { from: timeOf(from), until: timeOf(until) };
 }
 
 /**
- * The pair to use at a time: of those in force, the one that began last. Where none is, the one that ended last, else
- * the one that begins first: a peer may still accept it, and without any there is no TLS at all.
+ * The pair to use at a given time: of those in force, the one that began last. If none is in force, the one that ended
+ * last, or else the one that begins first: a peer may still accept it, and without a certificate there is no TLS at
+ * all.
  */
 export function pairAt(pairs: readonly TlsPair[], at: Date): TlsPair | undefined {
   const by = (rank: (pair: TlsPair) => number) => [...pairs].sort((a, b) => rank(b) - rank(a));
@@ -119,13 +120,13 @@ export function pairAt(pairs: readonly TlsPair[], at: Date): TlsPair | undefined
   );
 }
 
-/** The certificate and key of a setting at a time. Errors: those of `readCertificateAndKey`. */
+/** The certificate and key of a setting at a given time. Errors: those of `readCertificateAndKey`. */
 export function tlsAt(files: TlsFiles, at: Date): ListenerTls {
   const { cert, key } = pairAt(readTlsPairs(files, at), at) ?? readCertificateAndKey(files);
   return { cert, key };
 }
 
-/** The next moment after a time at which a setting may choose another pair. Errors: those of `readTlsPairs`. */
+/** The next time after a given one at which a setting may choose another pair. Errors: those of `readTlsPairs`. */
 function nextChange(files: TlsFiles, at: Date): number {
   const moments = [
     ...readTlsPairs(files, at).flatMap(({ from, until }) => [from, until]),
@@ -135,24 +136,24 @@ function nextChange(files: TlsFiles, at: Date): number {
   return Math.min(...moments.filter((each) => each > at).map((each) => each.getTime()));
 }
 
-/** Milliseconds between two looks at the files. */
+/** Milliseconds between looks at the files. */
 const lookEvery = 30_000;
 
 export interface FollowParts {
   now: () => Date;
-  /** Takes over another pair. New connections have it; open ones keep theirs. */
+  /** Switches to another pair. New connections use it; open ones keep theirs. */
   apply: (tls: ListenerTls) => void;
-  /** The files cannot be read, and the pair in use stays. Told once until they can. */
+  /** The files cannot be read, so the pair in use stays. Called once until they can be read again. */
   onTrouble: (error: unknown) => void;
 }
 
 /**
- * Keeps a listener at the pair of its date, without a restart. A pair that is renewed in its files counts as another
- * one.
+ * Keeps a listener on the right pair for the date, without a restart. A pair whose files have been renewed counts as
+ * another one.
  *
- * @param current what the listener has
- * @returns `look` looks at once; `arrives` does if a moment has come since the last look, and is to be called before
- *   a connection is served: nobody is shown a certificate that ended in the meantime; `stop` ends it
+ * @param current what the listener uses now
+ * @returns `look` checks at once. `arrives` checks if a switch has become due since the last look; call it before you
+ *    serve a connection, so that nobody is shown a certificate that has ended in the meantime. `stop` ends the watch.
  */
 export function followTls(
   files: TlsFiles,
@@ -180,7 +181,7 @@ export function followTls(
   };
   const arrives = () => {
     const time = now().getTime();
-    // a clock that was set back may lead to the pair before
+    // a clock that was set back may lead to the previous pair
     if (time >= due || time < looked) look();
   };
   const timer = setInterval(look, lookEvery).unref();
@@ -191,12 +192,14 @@ export function followTls(
 export interface TlsSpans {
   /** As in `smtp.tls`. */
   setting: string;
-  /** Name of the partner whose route it is; '' for others. */
+  /** Name of the partner if it is for a partner's route, otherwise ''. */
   partner: string;
   spans: { name: string; id: string; from: Date; until: Date }[];
 }
 
-/** All settings with TLS certificates of our own. A file that cannot be read is left out: `check` names it. */
+/**
+ * All settings with TLS certificates of our own. A file that cannot be read is left out, because `check` reports it.
+ */
 export function tlsSpans(config: Config): TlsSpans[] {
   const { smtp, api, console, partners, mailboxes } = config;
   const settings: [string, string, TlsFiles | undefined][] = [

@@ -8,15 +8,15 @@ export const durationUnits: Record<string, number> = {
 };
 export const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
-/** The number of a text such as `30s`, in the smallest unit; undefined for another text. */
+/** The number that a text such as `30s` stands for, in the smallest unit; undefined for any other text. */
 export function scaled(text: string, units: Record<string, number>): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)$/.exec(text);
   const factor = units[match?.[2] ?? ''];
   return match?.[1] === undefined || factor === undefined ? undefined : Math.round(Number(match[1]) * factor);
 }
 
-/** Milliseconds of a text such as `90d`; undefined if it is not a time span. */
+/** Milliseconds that a text such as `90d` stands for; undefined if it is not a time span. */
 export const readDuration = (text: string) => scaled(text.trim(), durationUnits);
 
-/** Octets of a text such as `10MiB`; undefined if it is not a size. */
+/** Octets that a text such as `10MiB` stands for; undefined if it is not a size. */
 export const readSize = (text: string) => scaled(text.trim(), sizeUnits);

@@ -19,9 +19,9 @@ function unit(kind: string, units: Record<string, number>, example: string, leas
   });
 }
 
-/** A time span such as `30s` or `7d`, not shorter than `least`; the value is in milliseconds. */
+/** A time span such as `30s` or `7d`, not below `least`. The value is in milliseconds. */
 export const duration = (least?: string) =>
   unit('time span', durationUnits, '30s', least).meta({ format: 'duration' });
 
-/** A number of octets such as `256KiB` or `100MiB`, not below `least`; the value is in octets. */
+/** A number of octets such as `256KiB` or `100MiB`, not below `least`. The value is in octets. */
 export const size = (least?: string) => unit('size', sizeUnits, '100MiB', least).meta({ format: 'size' });

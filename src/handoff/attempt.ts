@@ -19,7 +19,7 @@ export function messageLimits(
   };
 }
 
-/** As `messageLimits`, with a budget for one attempt to hand off a message of this size. */
+/** Like `messageLimits`, with a budget for one attempt to hand off a message of this size. */
 export function attemptLimits(
   limits: Pick<Config['limits'], 'parts' | 'depth' | 'headerSize' | 'work' | 'output'>,
   octets: number,
@@ -37,7 +37,7 @@ export const stopped = {
   untried: true,
 } as const satisfies Outcome;
 
-/** The code of a foreign error, for a message to the operator. Never its text, which may contain arguments. */
+/** The code of an error from outside, for a message to the operator. Never its text, which may contain arguments. */
 export function foreignCode(error: unknown): string {
   if (error instanceof Error && 'code' in error) return String(error.code);
   return error instanceof Error ? error.name : 'unknown';
@@ -54,7 +54,7 @@ const seconds = histogram(
   ['kind'],
 );
 
-/** Counts the attempts of a destination, and their time. */
+/** Counts the attempts of a destination, and measures their time. */
 export function counted(kind: DestinationConfig['type'], destination: Destination): Destination {
   return {
     name: destination.name,
@@ -79,7 +79,7 @@ function resultOf(outcome: Outcome): string {
   return outcome.untried === true ? 'untried' : 'retry';
 }
 
-/** The same for messages handed off while decoding; a refused hand-off does not count as an attempt. */
+/** The same for messages that are handed off while decoding. A refused hand-off does not count as an attempt. */
 export async function countedTaken<T>(
   kind: DestinationConfig['type'],
   take: () => Promise<T | undefined>,

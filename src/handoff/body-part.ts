@@ -4,9 +4,9 @@ import type { PartFacts } from './walk.ts';
 type Candidate = Pick<PartFacts, 'number' | 'contentType' | 'description'>;
 
 /**
- * Chooses the body part as BizTalk's MIME/SMIME decoder does: the configured content type or index, else the part with
- * Content-Description "body", then text/xml, then text/*, then the first. If the configured part is missing, the same
- * order applies. `index` counts leaf parts from 1; 0 is off.
+ * Chooses the body part as BizTalk's MIME/SMIME decoder does: by the configured content type or index, otherwise the
+ * part with Content-Description "body", then text/xml, then text/*, then the first. If the configured part is missing,
+ * the same order applies. `index` counts leaf parts from 1; 0 turns it off.
  *
  * Returns the number of the part; undefined if there is none.
  */

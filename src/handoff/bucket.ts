@@ -17,7 +17,7 @@ import { createWalker, type PartFacts } from './walk.ts';
 
 type BucketConfig = Extract<DestinationConfig, { type: 's3' }>;
 
-/** Octets of content that are decoded before their uploads are waited for. */
+/** Octets of content that are decoded before we wait for their uploads. */
 const STEP = 256 * 1024;
 
 /**
@@ -102,7 +102,7 @@ export async function createBucketDestination(
 
 /**
  * Stores a small object where the destination would, and removes it. Resolves with the name of an object that could not
- * be removed: a destination needs no right to do that.
+ * be removed, since a destination needs no permission for that.
  *
  * Errors: `handoff-failed`, with what to do; `file-access`.
  */
@@ -134,7 +134,7 @@ export async function probeBucket(config: BucketConfig, log: Log, now: number): 
   }
 }
 
-/** What the store of the destination said. Its codes are those of the spool, whose trouble is another matter. */
+/** What the destination's store said. The error has a code of the spool, whose trouble is a different matter. */
 class BucketError extends Error {}
 
 async function asked<T>(request: Promise<T>): Promise<T> {
@@ -145,7 +145,7 @@ async function asked<T>(request: Promise<T>): Promise<T> {
   }
 }
 
-/** The objects of one message, and what is under way of them. */
+/** The objects of one message, and the uploads under way. */
 class Objects {
   readonly #bucket: Bucket;
   readonly #prefix: string;
@@ -249,7 +249,7 @@ class PartObjects {
       if ('part' in step) {
         const file = partFile(step.part, 0);
         this.files.push(file);
-        // the sender's word for it: a browser that is shown the object must not run it
+        // a browser that is shown the object must not run it, whatever type the sender declared
         this.#upload = this.#objects.begin(`parts/${file.file}`, 'application/octet-stream');
       } else if (this.#upload === undefined) continue;
       else if ('chunk' in step) {
@@ -268,7 +268,7 @@ function json(value: unknown): Buffer {
   return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-/** The template with what a message says; names of mailboxes and partners have no slash. */
+/** Fills in the template with values from the message. Names of mailboxes and partners contain no slash. */
 function filled(
   template: string,
   facts: { mailbox: string; partner: string | null; receivedAt: number; id: string },

@@ -30,9 +30,10 @@ export type ContentHandler = (request: IncomingMessage, response: ServerResponse
 const statusOf = { route: 404, signature: 403, expired: 410 } as const;
 
 /**
- * Handles `GET` and `HEAD` of signed content URLs: streams `message.eml`, or the content of a piece. 404 for any other
- * path, 403 for a wrong signature (whether or not there is such a message), 410 when the URL has expired or the content
- * is gone, 503 while the object store is away. Mail is for programs: a browser that opens the URL by mistake saves it.
+ * Handles `GET` and `HEAD` of signed content URLs: streams `message.eml`, or the content of a piece. Replies 404 to any
+ * other path, 403 to a wrong signature (whether or not the message exists), 410 if the URL has expired or the content
+ * is gone, and 503 while the object store is unreachable. Mail is for programs: a browser that opens the URL by mistake
+ * saves it to a file.
  */
 export function createContentHandler(deps: ContentServerDeps): ContentHandler {
   return async (request, response) => {
@@ -48,10 +49,10 @@ export function createContentHandler(deps: ContentServerDeps): ContentHandler {
       if (check.piece === undefined) await send(request, response, stored, deps.limits);
       else await sendPiece(request, response, stored, check.piece);
     } catch (err) {
-      // It was removed after the ledger was read.
+      // it was removed after the ledger was read
       const gone = err instanceof SealpostError && err.code === 'spool-missing';
       if (gone && !response.headersSent) return refuse(response, 410);
-      // a client that disconnects is not a problem of ours
+      // a client that disconnects is not our problem
       if (!hasCode(err, 'ERR_STREAM_PREMATURE_CLOSE')) {
         deps.log.error({ err, id: check.valid }, 'content could not be sent');
       }

@@ -21,11 +21,11 @@ const smallLimit = 1024 * 1024;
  * - `verdict.json`: the verdict,
  * - `body.<ext>`: the body part, decoded,
  * - `parts/NN-<name>`: every part, decoded, and `parts.json` about them; both only if there is more than the body part,
- *   or if the body part has a file name,
+ *    or if the body part has a file name,
  * - `pieces/<path>.eml`: the content of each S/MIME part below the message.
  *
- * The folder appears at once, complete and on disk: it is written under a name with a leading dot and then renamed. The
- * name is the same for every attempt, so a message that is already there is not written again.
+ * The folder appears at once, complete and on disk: it is written under a name with a leading dot, and then renamed.
+ * The name is the same for every attempt, so a message that is already there is not written again.
  */
 export async function createDirectoryDestination(
   config: DirectoryConfig,
@@ -47,7 +47,7 @@ export async function createDirectoryDestination(
     const work = async () => {
       await prepare();
       if (await isThere(join(config.path, folder))) {
-        // The process that renamed it may have died before the rename was on disk.
+        // the process that renamed it may have died before the rename was on disk
         await settings.sync.sync();
         return false;
       }
@@ -61,7 +61,7 @@ export async function createDirectoryDestination(
     await volume.isLocal();
     await withDeadline(prepare());
   } catch (err) {
-    // the other destinations must still work; each delivery reports it again
+    // the other destinations must still work, and each delivery reports it again
     deps.log.warn({ err, path: config.path }, 'the folder of a destination cannot be used');
   }
   return {
@@ -105,7 +105,7 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-/** What to do about an error: a file system may recover, a bad message does not. */
+/** What to do about an error: a file system may recover, but a bad message does not. */
 function failure(error: unknown, path: string, signal: AbortSignal): Outcome {
   if (signal.aborted) return stopped;
   const own = outcomeOf(error);

@@ -12,7 +12,7 @@ import type { Delivery, DeliveryPiece, JsonValue, LocalDeps, SignedUrl, SignUrl 
 /** Larger content is never inlined in JSON, whatever `inlineLimit` says, because the text would not fit in memory. */
 export const largestInline = 50 * 1024 * 1024;
 
-/** What the webhook and the queue destination hand off; the verdict is opaque here. Times are ISO 8601 in UTC. */
+/** What the webhook and the queue destination hand off. The verdict is opaque here. Times are ISO 8601 in UTC. */
 export type HandoffDocument = Omit<documents.HandoffDocument, 'verdict'> & { verdict: JsonValue };
 
 export type PieceJson = Pick<DeliveryPiece, 'path' | 'contentType' | 'octets' | 'sha256'> &
@@ -24,11 +24,11 @@ export interface DocumentSettings {
   bodyPart: MailboxConfig['bodyPart'];
   limits: MessageLimits;
   signedUrl: SignUrl | undefined;
-  /** Texts may go through mailparser; the default. */
+  /** Whether texts may go through mailparser. Default: true. */
   mayParse?: boolean;
 }
 
-/** As `makeDocument`, for one attempt of a destination, with a budget of its own. */
+/** Like `makeDocument`, for one attempt of a destination, with a budget of its own. */
 export async function attemptDocument(
   delivery: Delivery,
   { inlineLimit }: Pick<DocumentSettings, 'inlineLimit'>,
@@ -92,8 +92,8 @@ export async function makeDocument(
 }
 
 /**
- * The pieces, in the document as long as all of them together are within the limit; `expires` (0: none) of the last
- * URL.
+ * The pieces. They are in the document if all of them together are within the limit. `expires` (0: none) is that of the
+ * last URL.
  */
 async function readPieces(
   delivery: Delivery,

@@ -1,4 +1,4 @@
-/** Posts documents that are no message, signed as those of webhook destinations are. */
+/** Posts documents that are not messages, signed like those of webhook destinations. */
 import type { Config, Secret } from '../config/index.ts';
 import type { HttpReply } from './http-post.ts';
 import { SignedPoster } from './signed-post.ts';
@@ -6,9 +6,9 @@ import { SignedPoster } from './signed-post.ts';
 export type EventWebhookConfig = NonNullable<Config['events']>;
 
 export interface EventPoster {
-  /** Undefined if the receiver took it; otherwise why not. */
+  /** Undefined if the receiver took it; otherwise, why not. */
   post(body: Buffer, idempotencyKey: string, signal: AbortSignal): Promise<string | undefined>;
-  /** The same with a test document; the clock of the receiver, as it says (Date), if it took it. */
+  /** The same with a test document. If the receiver took it: the time on its clock, as its Date field says. */
   probe(signal: AbortSignal): Promise<{ failed: string } | { date: string | undefined }>;
   close(): Promise<void>;
 }

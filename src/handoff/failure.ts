@@ -39,7 +39,7 @@ export function failureDocument(
   };
 }
 
-/** The report, with the message in it if that is wanted and has at most `inlineLimit` octets. */
+/** The report, with the message in it if that is requested and it has at most `inlineLimit` octets. */
 export async function failureWithOriginal(
   { document, original }: FailureReport,
   inlineLimit: number,

@@ -1,11 +1,11 @@
 /**
- * Folders on a local disk of this machine, as the process that decodes uses them. A large message goes straight into
- * the hidden folder while it is decoded, so it is not stored in between. Nobody else can look into that folder until
- * the message has been judged. It then gets its name, or it is removed.
+ * Folders on a local disk of this machine, for the process that decodes. A large message goes straight into the hidden
+ * folder while it is being decoded, so it is not stored in between. Nobody else can look into that folder until the
+ * message has been judged. Then it gets its name, or it is removed.
  *
- * The writing must not hold up the decoding of others: it is asynchronous, a few messages do it at a time, and a folder
- * that does not answer is left to the queue `handoff` until it does. So is everything that does not go as expected:
- * such a message is decoded again, into the spool.
+ * The writing must not hold up the decoding of other messages: it is asynchronous, only a few messages do it at a time,
+ * and a folder that does not answer is left to the queue `handoff` until it does. The same goes for everything that
+ * does not proceed as expected: such a message is decoded again, into the spool.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -18,9 +18,9 @@ import { StreamedFolder } from './folder-streamed.ts';
 import { composeMessage, type HandoffMessage, headOctets } from './message.ts';
 import type { Delivery, LocalDeps } from './types.ts';
 
-/** Octets that are written at a time, so that a trip to a thread pays. */
+/** Octets that are written at a time, so that a trip to a thread pays off. */
 const batch = 1024 * 1024;
-/** Milliseconds for all that is synced to disk at the end. */
+/** Milliseconds for everything that is synced to disk at the end. */
 const endPatience = 30_000;
 
 /** Messages written at a time in this process, whatever the folder. Each occupies at most one thread. */
@@ -32,20 +32,20 @@ type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
 /** What names the folder of a message. */
 export type DraftOf = Pick<Delivery, 'id' | 'receivedAt' | 'again'>;
 
-/** A message that is decoded into a folder. Calls must not overlap, but for `see`. */
+/** A message that is decoded into a folder. Calls must not overlap, except for `see`. */
 export interface LocalDraft {
-  /** Octets of the message as it was received; those of its header count. */
+  /** Octets of the message as received. Its header is read from them. */
   see(chunk: Buffer): void;
-  /** Takes the next octets of the content, and may keep the buffer. Throws if that is not possible. */
+  /** Takes the next octets of the content. It may keep the buffer. Throws if that is not possible. */
   write(chunk: Buffer): Promise<void> | undefined;
-  /** Throws, and has failed: the message has something that does not go into a folder this way. */
+  /** Throws, and marks the draft as failed: the message has something that cannot go into a folder in this way. */
   refuse(): never;
-  /** Forgets all content: it comes again. */
+  /** Forgets all content, because it comes again. */
   restart(): Promise<void>;
   /** Octets of the content, and their SHA-256 in hex. */
   readonly octets: number;
   readonly sha256: string;
-  /** It cannot be used; the message must be decoded again, to somewhere else. */
+  /** Whether it is unusable, so that the message must be decoded again, to somewhere else. */
   readonly failed: boolean;
   /**
    * Gives the folder its name, complete and on disk. Undefined if the message must be decoded again. Does not throw.
@@ -61,7 +61,7 @@ export class FolderDrafts {
   readonly #deps: LocalDeps;
   readonly #volume: Volume;
   readonly #sync: FolderSync;
-  /** Calls that have not been answered in time, and still are not. */
+  /** Calls that have not been answered in time, and still have not. */
   #unanswered = 0;
 
   constructor(config: DirectoryConfig, deps: LocalDeps) {
@@ -74,14 +74,14 @@ export class FolderDrafts {
   /** Removes what dead processes of this role left behind. Does not throw. */
   async sweep(): Promise<void> {
     try {
-      // Made by `handoff`: here, a folder that is missing may be on a volume that is not mounted yet.
+      // `handoff` makes it: a folder that is missing here may be on a volume that is not mounted yet
       if (await this.#volume.isLocal()) await this.within(this.#volume.prepare(this.#deps.now()));
     } catch (err) {
       this.#deps.log.warn({ err, path: this.#config.path }, 'the folder of a destination cannot be used');
     }
   }
 
-  /** Undefined when the message must go through the queue `handoff`. Does not throw. */
+  /** Undefined if the message must go through the queue `handoff`. Does not throw. */
   async begin(message: DraftOf): Promise<LocalDraft | undefined> {
     if (places === 0 || this.#unanswered > 0) return undefined;
     places -= 1;
@@ -91,11 +91,11 @@ export class FolderDrafts {
         await this.within(this.#volume.prepare(this.#deps.now()));
         const suffix = message.again === undefined ? '' : `.again${message.again}`;
         const name = folderName(message.receivedAt, message.id + suffix);
-        // The process that gave it this name may have died before the record: the hand-off knows what to do.
+        // the process that gave it this name may have died before the record was written; the hand-off knows what to do
         if (!(await this.within(isThere(join(this.#config.path, name))))) draft = this.#draft(name);
       }
     } catch {
-      // The hand-off finds the same, and says so.
+      // the hand-off finds the same problem, and reports it
     }
     if (draft === undefined) places += 1;
     return draft;
@@ -146,10 +146,10 @@ class FolderDraft implements LocalDraft {
   #heldOctets = 0;
   /** The start of the content, once it has been written. */
   #head: Buffer | undefined;
-  /** What was taken for the message when its folder was begun. */
+  /** What the message was taken for when its folder was begun. */
   #taken: HandoffMessage | undefined;
   #folder: StreamedFolder | undefined;
-  /** What is being done with the folder; it does not reject. */
+  /** What is being done with the folder. It does not reject. */
   #last: Promise<unknown> = Promise.resolve();
   #isPublished = false;
   #isRemoved = false;
@@ -211,7 +211,7 @@ class FolderDraft implements LocalDraft {
       const folder = this.#folder;
       if (folder === undefined || meant.kind !== kind || !prefix || !meant.prefix.equals(prefix))
         throw new Error('the message is another one than its start said');
-      // What ends too late must not publish: the message may have been suspended by then.
+      // what ends too late must not publish, because the message may have been suspended by then
       const late = new AbortController();
       const work = folder.publish(delivery, AbortSignal.any([signal, late.signal]));
       await this.#do(work, endPatience).catch((error: unknown) => {
@@ -230,7 +230,7 @@ class FolderDraft implements LocalDraft {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
     this.#held = [];
-    // The thread is free again only when the file system has answered, which nobody may wait for.
+    // the thread is free again only when the file system has answered, and nobody may wait for that
     const done = this.#clear().finally(() => {
       places += 1;
     });
@@ -251,11 +251,11 @@ class FolderDraft implements LocalDraft {
     }
   }
 
-  /** Begins the folder of what the message is likely to be: whether it was that is known at its end. */
+  /** Begins the folder for what the message probably is. Whether that was right is known at its end. */
   async #begin(start: Buffer): Promise<StreamedFolder> {
     const head = Buffer.from(start.subarray(0, this.#headOctets));
     const header = this.#header.end()?.raw ?? Buffer.alloc(0);
-    // A mail that is not S/MIME is its own content.
+    // a mail that is not S/MIME is its own content
     const whole = header.length > 0 && head.subarray(0, header.length).equals(header);
     const likely = { header, whole, verdict: {}, contentOctets: this.octets };
     this.#head = head;
@@ -263,7 +263,7 @@ class FolderDraft implements LocalDraft {
     const { bodyPart } = this.#deps;
     const settings = { bodyPart, limits: this.#limits, sync: this.#sync, isLocal: false, locked: true };
     const made = StreamedFolder.create(this.#parent, this.#name, this.#taken, settings);
-    // Also of a folder that was made too late: `#clear` removes it.
+    // also for a folder that was made too late: `#clear` removes it
     void made.then(
       (folder) => {
         this.#folder = folder;
@@ -286,7 +286,7 @@ class FolderDraft implements LocalDraft {
     try {
       await (this.#isPublished ? folder.close() : folder.remove());
     } catch (err) {
-      // A later start sweeps it.
+      // a later start sweeps it
       this.#deps.log.warn({ err, path: this.#parent }, 'a folder that was begun cannot be removed');
     }
   }

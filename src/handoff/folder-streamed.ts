@@ -39,7 +39,7 @@ async function append(handle: FileHandle | undefined, octets: Buffer, isLocal: b
   else await handle.writeFile(octets);
 }
 
-/** Runs the steps that the synchronous walker has queued: opens, writes and closes files in order. */
+/** Runs the steps that the synchronous walker has queued: opens, writes and closes files, in order. */
 class PartWriter {
   readonly steps: Step[] = [];
   readonly files: PartFile[] = [];
@@ -80,7 +80,7 @@ class PartWriter {
     }
   }
 
-  /** What came together goes together: a trip to a thread costs more than the copy. */
+  /** Octets that came together are written together, because a trip to a thread costs more than the copy. */
   async #flush(): Promise<void> {
     const held = this.#held.splice(0);
     const [first] = held;
@@ -108,7 +108,7 @@ async function putSynced(path: string, octets: string): Promise<void> {
   }
 }
 
-/** The folder of a large message, written while its content streams by; memory is bounded by the chunks. */
+/** The folder of a large message, written while its content streams by. Memory is bounded by the chunks. */
 export class StreamedFolder {
   readonly #folder: TemporaryFolder;
   readonly #settings: StreamSettings;
@@ -130,7 +130,7 @@ export class StreamedFolder {
     this.#walker = createWalker(kind, (facts) => parts.sink(facts), settings.limits);
   }
 
-  /** @param name that the folder has when it is published */
+  /** @param name that the folder gets when it is published */
   static async create(
     parent: string,
     name: string,
@@ -160,7 +160,7 @@ export class StreamedFolder {
     await this.#parts.run();
   }
 
-  /** Writes what comes after the content, and gives the folder its name: it is complete and on disk. */
+  /** Writes what comes after the content, and gives the folder its name: it is then complete and on disk. */
   async publish(
     { verdict, pieces }: Pick<Delivery, 'verdict' | 'pieces'>,
     signal: AbortSignal,

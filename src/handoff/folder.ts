@@ -1,4 +1,4 @@
-/** The hidden folder in which a message or report is written, until its name is published. */
+/** The hidden folder in which a message or report is written until its name is published. */
 import { fsync } from 'node:fs';
 import { chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ export interface FolderSettings {
   sync: FolderSync;
 }
 
-/** A part of the message as a file: its description and decoded octets. */
+/** A part of the message as a file: its description and its decoded octets. */
 export interface PartFile extends PartFacts {
   octets: number;
   file: string;
@@ -52,7 +52,7 @@ export function partsJson(parts: readonly PartFile[], body: number | undefined):
 export class TemporaryFolder {
   readonly path: string;
   readonly #final: string;
-  /** What it will have, while nobody else may look into it. */
+  /** The mode that it will get, if nobody else may look into it yet. */
   #mode: number | undefined;
 
   private constructor(path: string, final: string) {
@@ -66,7 +66,7 @@ export class TemporaryFolder {
     return new TemporaryFolder(path, join(parent, name));
   }
 
-  /** For what nobody has judged yet: until `unlock`, only the user of the daemon can look into it. */
+  /** For content that has not been judged yet: until `unlock`, only the user of the daemon can look into the folder. */
   async lock(): Promise<void> {
     // with the umask, and with what the parent passes on
     this.#mode = (await stat(this.path)).mode & 0o7777;
@@ -79,7 +79,7 @@ export class TemporaryFolder {
 
   /**
    * Renames the folder, which the caller has completed and synced, to its final name. Another process may have been
-   * faster with the same message (a job that lost its lock). Then that folder stays, and this one is removed.
+   * faster with the same message, if a job lost its lock. Then that folder stays, and this one is removed.
    */
   async publish(sync: FolderSync): Promise<void> {
     try {
@@ -96,7 +96,7 @@ export class TemporaryFolder {
   }
 }
 
-/** Writes the folder of a report: `report.json`, and `original.eml` if it is wanted and still kept. */
+/** Writes the folder of a report: `report.json`, and `original.eml` if it is requested and still kept. */
 export async function writeFailure(
   parent: string,
   name: string,
@@ -121,7 +121,7 @@ export async function writeFailure(
   }
 }
 
-/** Writes the content of each piece as a file of its own into `<folder>/pieces/`, on disk when it resolves. */
+/** Writes the content of each piece as a separate file into `<folder>/pieces/`. It is on disk when this resolves. */
 export async function writePieces(
   folder: string,
   pieces: readonly DeliveryPiece[],

@@ -4,12 +4,12 @@ import { guardedLookup, type Resolve, refusePrivateLiteral } from '../net/index.
 export interface HttpReply {
   status: number;
   retryAfter: string | undefined;
-  /** The clock of the receiver, as it says (Date). */
+  /** The time on the receiver's clock, as its Date field says. */
   date: string | undefined;
 }
 
 export interface PosterSettings {
-  /** Certificates in PEM in place of the system's. */
+  /** Certificates in PEM that replace the system's. */
   ca: Buffer | undefined;
   allowPrivate: boolean;
   resolve: Resolve | undefined;
@@ -20,10 +20,10 @@ export interface PosterSettings {
 /** The reply's header did not come in time. */
 export class RequestTimeout extends Error {}
 
-/** Octets of a reply's body that are read, to keep the connection; beyond, the connection is closed. */
+/** Octets of a reply's body that are read in order to keep the connection. If there are more, it is closed. */
 const replyLimit = 64 * 1024;
 
-/** Posts to one URL over connections that are kept. Never follows a redirect, and discards a reply's body. */
+/** Posts to one URL over kept connections. Never follows a redirect, and discards the body of a reply. */
 export class HttpPoster {
   readonly #url: URL;
   readonly #settings: PosterSettings;
@@ -52,10 +52,10 @@ export class HttpPoster {
   }
 
   /**
-   * Resolves with the status as soon as the reply's header is there: with 2xx the receiver has taken the
-   * message, whatever becomes of the body.
+   * Resolves with the status as soon as the reply's header has arrived. With 2xx, the receiver has taken the message,
+   * whatever becomes of the body.
    *
-   * Errors: `RequestTimeout`, an error of code `privateAddressCode`, or what the socket or TLS says.
+   * Errors: `RequestTimeout`, an error with the code `privateAddressCode`, or what the socket or TLS says.
    */
   async post(body: Buffer, headers: Record<string, string>, signal: AbortSignal): Promise<HttpReply> {
     // the lookup is not called for an address in the URL
@@ -71,7 +71,7 @@ export class HttpPoster {
     };
     try {
       const { statusCode, headers: found, body: rest } = await this.#request(body, headers, stop.signal);
-      // the timer also ends a reply whose body does not
+      // the timer also ends a reply whose body never ends
       rest.dump({ limit: replyLimit, signal: stop.signal }).then(done, done);
       const [after, date] = [found['retry-after'], found.date].map((field) => [field].flat()[0]);
       return { status: statusCode, retryAfter: after, date };
@@ -88,7 +88,7 @@ export class HttpPoster {
     try {
       return await send();
     } catch (error) {
-      // a kept connection may be closed by the receiver in the moment that it is used again
+      // the receiver may close a kept connection at the very moment when it is used again
       if (opened === this.#opened && isLost(error) && !signal.aborted) return await send();
       throw error;
     }

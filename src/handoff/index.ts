@@ -1,8 +1,9 @@
 /**
  * Destinations: one file per kind (`directory.ts`, `webhook.ts`, `queue-destination.ts`, `mail-server.ts`,
  * `bucket.ts`), the document and the parts of a message as they are handed off, reports of suspended messages, and the
- * URLs that content is fetched from. It decides nothing about a message, and cannot decrypt. Begin with `types.ts`. A
- * kind of destination is loaded when one is made: webhooks take an HTTP client along (12 MB), queues BullMQ.
+ * URLs from which content is fetched. This room decides nothing about a message, and cannot decrypt. Begin with
+ * `types.ts`. A kind of destination is loaded when one is made, because webhooks need an HTTP client (12 MB), and
+ * queues need BullMQ.
  */
 import type { DestinationConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
@@ -70,7 +71,7 @@ async function create(config: DestinationConfig, deps: DestinationDeps): Promise
   }
 }
 
-/** As `createEventPoster` of `event-webhook.ts`. */
+/** See `createEventPoster` in `event-webhook.ts`. */
 export async function createEventPoster(...given: Parameters<typeof makeEventPoster>): Promise<EventPoster> {
   return await (await import('./event-webhook.ts')).createEventPoster(...given);
 }
@@ -121,12 +122,12 @@ export async function probeEvents(
   }
 }
 
-/** As `probeBucket` of `bucket.ts`. */
+/** See `probeBucket` in `bucket.ts`. */
 export async function probeBucket(...given: Parameters<typeof tryBucket>): Promise<string | undefined> {
   return await (await import('./bucket.ts')).probeBucket(...given);
 }
 
-/** As `createLocalDestination` of `local.ts`. */
+/** See `createLocalDestination` in `local.ts`. */
 export async function createLocalDestination(
   config: DestinationConfig,
   deps: LocalDeps,

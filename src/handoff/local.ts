@@ -1,10 +1,10 @@
 /**
- * Destinations on the Redis of the daemon, as the process that decodes uses them: it hands a small message off itself,
- * in the step that decodes it, so that nothing has to be stored in between. What cannot be taken so (a text that needs
- * mailparser, content above `inlineLimit`, anything that fails) goes through the queue `handoff`, as for all other
- * destinations. Small messages for folders always do: written beside the decoding, each would have to be asynchronous,
- * and that costs more processor time than the hop saves (docs/performance.md). Large ones go into a folder of this
- * machine while they are decoded (`folder-draft.ts`).
+ * Destinations on the daemon's Redis, for the process that decodes. That process hands a small message off itself, in
+ * the step that decodes it, so nothing has to be stored in between. What cannot be handed off in this way (a text that
+ * needs mailparser, content above `inlineLimit`, anything that fails) goes through the queue `handoff`, as for all
+ * other destinations. Small messages for folders always do: written beside the decoding, each would have to be
+ * asynchronous, and that costs more processor time than the hop saves (docs/performance.md). Large ones go into a
+ * folder of this machine while they are decoded (`folder-draft.ts`).
  */
 import type { DestinationConfig } from '../config/index.ts';
 import type { Facts, ForeignJob } from '../queue/index.ts';
@@ -14,7 +14,7 @@ import type { DraftOf, LocalDraft } from './folder-draft.ts';
 import { jobFacts, jobId, jobName, jobOptions } from './queue-destination.ts';
 import type { Delivery, LocalDeps } from './types.ts';
 
-/** What was accepted; with `job` if the step that records it adds that job. */
+/** The accepted message. With `job`, the step that records it adds that job. */
 export interface Taken {
   facts: Facts;
   job?: ForeignJob;
@@ -22,16 +22,16 @@ export interface Taken {
 
 export interface LocalDestination {
   readonly name: string;
-  /** Undefined when the message must go through the queue `handoff`. Does not throw. */
+  /** Undefined if the message must go through the queue `handoff`. Does not throw. */
   take(delivery: Delivery, signal: AbortSignal): Promise<Taken | undefined>;
   /**
-   * For large messages: where one goes while it is decoded, and what is published when it has been judged. Undefined
-   * when it must go through the queue `handoff`. Does not throw.
+   * For large messages: where one goes while it is decoded, and what is published once it has been judged. Undefined if
+   * it must go through the queue `handoff`. Does not throw.
    */
   begin?(message: DraftOf): Promise<LocalDraft | undefined>;
 }
 
-/** Undefined for destinations that are not on this Redis. Errors: those of `createDestination`. */
+/** Undefined for destinations to which the process that decodes cannot hand off. Errors: those of `createDestination`. */
 export async function createLocalDestination(
   config: DestinationConfig,
   deps: LocalDeps,
@@ -41,7 +41,7 @@ export async function createLocalDestination(
   const { name, take, begin } = local;
   return {
     name,
-    // A kind that takes no small messages makes no attempt at them.
+    // a kind that takes no small messages makes no attempt at them
     take: async (delivery, signal) => take && (await countedTaken(config.type, () => take(delivery, signal))),
     ...(begin && { begin }),
   };
@@ -52,7 +52,7 @@ type Local = Pick<LocalDestination, 'name'> & Partial<LocalDestination>;
 async function create(config: DestinationConfig, deps: LocalDeps): Promise<Local | undefined> {
   switch (config.type) {
     case 'queue':
-      // In one script with the record, and so among the keys that are on one node of a cluster.
+      // in one script with the record, so its key must be among those on the same node of a cluster
       return config.prefix === undefined || config.prefix === deps.redisPrefix
         ? localQueue(config, deps)
         : undefined;
@@ -63,7 +63,9 @@ async function create(config: DestinationConfig, deps: LocalDeps): Promise<Local
   }
 }
 
-/** The hand-off of this machine writes into the same folder. Another machine may have another one at that path. */
+/**
+ * The hand-off of this machine writes into the same folder. On another machine, that path may be a different folder.
+ */
 async function localFolder(
   config: Extract<DestinationConfig, { type: 'directory' }>,
   deps: LocalDeps,
@@ -86,7 +88,7 @@ function localQueue(config: Extract<DestinationConfig, { type: 'queue' }>, deps:
     async take(delivery) {
       try {
         const { document, keepUntil } = await attemptDocument(delivery, config, deps, { mayParse: false });
-        // A URL needs content that is kept.
+        // a URL needs content that is kept
         if (keepUntil !== undefined) return undefined;
         const id = jobId(delivery.idempotencyKey);
         const options = { ...jobOptions, jobId: id };
@@ -100,7 +102,7 @@ function localQueue(config: Extract<DestinationConfig, { type: 'queue' }>, deps:
         };
         return { facts: jobFacts(queue, id), job };
       } catch {
-        // The queue tries it again, and knows what to say.
+        // the queue tries it again, and knows what to report
         return undefined;
       }
     },

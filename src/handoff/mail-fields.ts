@@ -10,7 +10,7 @@ import {
 import { partyOf } from './party.ts';
 import type { Delivery, JsonValue } from './types.ts';
 
-/** What the fields say of a verdict. It comes from the spool, perhaps from another version. */
+/** What the fields say about a verdict. It comes from the spool, so another version may have written it. */
 const verdictFacts = z.object({
   encrypted: z.boolean().catch(false),
   signature: z.string().catch('none'),
@@ -45,14 +45,14 @@ const trace = traceField.toLowerCase();
 const foreign = new Set(['authentication-results', 'return-path']);
 
 /**
- * True for a field that would pass for a word of ours, or of the server behind us (RFC 8601, section 5). Traces stay:
- * they only stop a mail.
+ * True for a field that would pass for ours, or for one of the server behind us (RFC 8601, section 5). Trace fields
+ * stay, because they can only stop a mail.
  */
 export function isForeign({ key }: HeaderField): boolean {
   return foreign.has(key) || (key.startsWith(ours) && key !== trace);
 }
 
-/** Signers that are named; a message may have thousands. */
+/** Signers that are named, at most. A message may have thousands. */
 const mostSigners = 8;
 
 /** The new fields, with CRLF line ends. */
@@ -96,7 +96,7 @@ function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** Fields in the form in which they can follow each other. */
+/** Ends each field so that the next one can follow. */
 export function joinFields(fields: readonly HeaderField[]): Buffer {
   return Buffer.concat(fields.map(({ raw }) => withLineEnd(raw)));
 }

@@ -15,9 +15,9 @@ const lineEnd = Buffer.from('\r\n');
 const STEP = 64 * 1024;
 
 /**
- * The decoded message with `added` above its header, in ASCII, lines that SMTP allows, and CRLF line ends alone:
- * whatever was in the content, a server finds no second message in it. Foreign fields that would pass for ours are
- * left out, in the outer header, in the protected one and in that of a wrapped mail.
+ * The decoded message with `added` above its header, in ASCII, in lines that SMTP allows, and with CRLF line ends only:
+ * whatever was in the content, a server finds no second message in it. Foreign fields that would pass for ours are left
+ * out, in the outer header, in the protected one and in that of a wrapped mail.
  *
  * Errors: `mime-limit`, `mime-malformed`, `work-limit`, `output-limit`; those of the content.
  */

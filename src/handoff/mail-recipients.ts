@@ -2,7 +2,7 @@ import { AddressBook, parseRecipientTemplate } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
 
-/** What templates are filled with. */
+/** The values for the placeholders in templates. */
 export interface RecipientFacts {
   /** Envelope recipients that the message came for. */
   recipients: readonly string[];
@@ -17,13 +17,13 @@ export class RecipientRules {
   readonly #templates: readonly string[];
   readonly #allowed = new AddressBook<true>();
 
-  /** @param settings as the configuration has checked them */
+  /** @param settings as checked with the configuration */
   constructor({ recipients, allow }: { recipients: readonly string[]; allow: readonly string[] }) {
     this.#templates = recipients;
     this.#allowed.addAll(allow, true);
   }
 
-  /** Each once, in order; `left` were not allowed, or are no addresses. */
+  /** Each recipient once, in order. `left` lists those that were not allowed, or are not addresses. */
   of(facts: RecipientFacts): { recipients: string[]; left: string[] } {
     const found = new Map<string, string>();
     const left: string[] = [];

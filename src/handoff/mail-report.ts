@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { FailureReport } from './types.ts';
 
 /**
- * A mail with a sentence for a person, `report.json`, and the original if it is wanted and still kept. Parts are
- * octets: whoever writes the mail encodes them.
+ * A mail with a sentence for a person, `report.json`, and the original if it is requested and still kept. Parts are
+ * octets, and whoever writes the mail encodes them.
  */
 export function reportMail(
   { document, original }: FailureReport,
@@ -18,7 +18,7 @@ export function reportMail(
     `Subject: ${id} is suspended: ${reason.code}`,
     `Date: ${date}`,
     `Message-ID: <${idempotencyKey}@${hostname}>`,
-    // RFC 3834: nobody is to answer it
+    // RFC 3834: nobody should answer it
     'Auto-Submitted: auto-generated',
     'MIME-Version: 1.0',
     `Content-Type: multipart/mixed; boundary="${boundary}"`,

@@ -1,4 +1,4 @@
-/** The way to the server of a mail destination, as that to a partner. */
+/** The route to the server of a mail destination, in the form of one to a partner. */
 import { type DestinationConfig, parseRecipientTemplate } from '../config/index.ts';
 import type { RouteProbe, SenderParts } from '../smtp/index.ts';
 
@@ -9,10 +9,7 @@ export function mailRoute(config: MailConfig): SenderParts['route'] {
   return { ...config, port: config.port ?? (lmtp ? 24 : config.tls === 'implicit' ? 465 : 25), lmtp };
 }
 
-/**
- * What the server is asked in a test. A recipient is named only if it is written out in the settings: what stands for
- * an address of a message is none.
- */
+/** The envelope for a test. A recipient is named only if the settings spell it out: a placeholder has no value here. */
 export function mailProbe({ recipients, allow, sender }: MailConfig): RouteProbe {
   const settings = 'sender and recipients of the destination';
   const written = recipients.find((text) => !text.includes('{'));
@@ -21,7 +18,7 @@ export function mailProbe({ recipients, allow, sender }: MailConfig): RouteProbe
     const template = parseRecipientTemplate(text);
     return typeof template === 'object' && template.kind === 'fixed';
   });
-  // for its domain alone
+  // for its domain only
   const domain = /@(?:\*\.)?([^@]+)$/.exec(fixed ?? allow[0] ?? '')?.[1] ?? 'localhost';
   return { from: sender ?? '', to: `postmaster@${domain}`, recipient: false, settings };
 }

@@ -12,13 +12,13 @@ import { composeStreamed } from './message.ts';
 import { ownPartnerOf } from './party.ts';
 import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
 
-/** RFC 5321, section 4.5.3.1.8: a server must take as many in one transaction. */
+/** RFC 5321, section 4.5.3.1.8: a server must accept this many in one transaction. */
 const mostRecipients = 100;
 
 /**
  * Gives the decoded mail to a mail server, over SMTP or LMTP: with the verdict in `Authentication-Results` and
- * `X-Sealpost-*`, a Received field, and a trace that stops loops. Each recipient has its own outcome: who has the mail
- * is left out when it is tried again for the others.
+ * `X-Sealpost-*`, a Received field, and a trace that stops loops. Each recipient has its own outcome: those that have
+ * the mail are left out when it is tried again for the others.
  */
 export async function createMailDestination(config: MailConfig, deps: DestinationDeps): Promise<Destination> {
   const name = nameOf(config);
@@ -63,7 +63,7 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
     }));
   }
 
-  /** One transaction for each hundred; whoever has it already is left out. */
+  /** One transaction per hundred recipients. Those that have it already are left out. */
   async function sendAll(
     { reached: before = [] }: Pick<Delivery, 'reached'>,
     recipients: readonly string[],
@@ -84,14 +84,14 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
       }
       reached.push(...(outcome.reached ?? []));
       if (!('retry' in worst)) worst = outcome;
-      // the server does not answer, or its rate is used up: the others would find the same
+      // the server does not answer, or its rate is used up; the other groups would find the same
       if (outcome.peer === 'down' || ('retry' in outcome && outcome.inLine)) break;
     }
     if (signal.aborted && !('done' in worst)) worst = stopped;
     return 'done' in worst ? worst : { ...worst, ...(reached.length > 0 && { reached }) };
   }
 
-  /** In the words of a hand-off. */
+  /** The outcome in terms of a hand-off. */
   function outcomeFor(outcome: Outcome): Outcome {
     if ('done' in outcome) {
       const { host = null, reply = null } = outcome.facts ?? {};
@@ -161,7 +161,7 @@ function nobody(name: string, left: readonly string[]): Outcome {
   };
 }
 
-/** As it came, unless that is no address: that of IMAP mail is what a header said. */
+/** The envelope sender as it came, unless it is not a valid address: for IMAP mail, it is what a header said. */
 function envelopeSender({ sender }: MailConfig, { from }: Envelope): string {
   return sender ?? (comparableAddress(from) === undefined ? '' : from);
 }

@@ -2,7 +2,7 @@ import type { ContentType } from '../message/index.ts';
 
 /**
  * The readable text of a text part, decoded by mailparser. mailparser only sees the octets of one part. The header of
- * the message has one reader of its own (`readMailHeader`). Given a whole mail, mailparser joins the texts of all parts
+ * the message has its own reader (`readMailHeader`). Given a whole mail, mailparser would join the texts of all parts
  * and nested messages, and a decrypted part must never be joined with a foreign one (EFAIL). HTML is not converted, and
  * no URL is followed.
  */
@@ -19,7 +19,7 @@ interface Parsed {
 
 /** Runs one small message through mailparser; undefined if it fails or finds nothing. */
 async function parse(octets: Buffer[]): Promise<Parsed> {
-  // Loaded on demand: the process with the keys never needs it.
+  // loaded on demand, because the process with the keys never needs it
   const { MailParser } = await import('mailparser');
   return await new Promise((resolve) => {
     const parsed: Parsed = { text: undefined };
@@ -29,7 +29,7 @@ async function parse(octets: Buffer[]): Promise<Parsed> {
         data.content.on('end', () => data.release?.());
         data.content.on('data', () => {});
       } else {
-        // it gives an empty text beside the HTML if told not to make one from it
+        // it gives an empty text beside the HTML when told not to make one from it
         const html = typeof data.html === 'string' ? data.html : undefined;
         parsed.text = html ?? data.text;
       }
@@ -45,8 +45,8 @@ async function parse(octets: Buffer[]): Promise<Parsed> {
 const utf8: ReadonlySet<string> = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'ascii']);
 
 /**
- * The text of a part in UTF-8 that is not flowed, as mailparser would give it; undefined for all others, which need it.
- * `text` is undefined for a part without octets.
+ * The text of a part that is UTF-8 and not flowed, as mailparser would give it; undefined for all others, which need
+ * mailparser. `text` is undefined for a part without octets.
  */
 export function plainText(
   { parameters }: ContentType,
@@ -58,7 +58,7 @@ export function plainText(
 }
 
 /**
- * The text of one text part: charset and `format=flowed` (RFC 3676) decoded. The transfer encoding of `octets` is
+ * The text of one text part, with charset and `format=flowed` (RFC 3676) decoded. The transfer encoding of `octets` is
  * already removed. Undefined if mailparser finds no text.
  */
 export async function readText(contentType: ContentType, octets: Buffer): Promise<string | undefined> {
@@ -67,7 +67,7 @@ export async function readText(contentType: ContentType, octets: Buffer): Promis
     .filter(({ value }) => value !== undefined && /^[\w.:+-]{1,64}$/.test(value))
     .map(({ name, value }) => `; ${name}=${value}`)
     .join('');
-  // other text types (xml, csv) count as plain text, because mailparser treats them as attachments
+  // other text types (xml, csv) are declared as plain text, because mailparser treats them as attachments
   const type = contentType.value === 'text/html' ? 'text/html' : 'text/plain';
   const header = `Content-Type: ${type}${parameters}\r\nContent-Transfer-Encoding: binary\r\n\r\n`;
   return (await parse([Buffer.from(header, 'latin1'), octets])).text;

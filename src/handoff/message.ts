@@ -18,21 +18,21 @@ import type { Delivery, JsonValue } from './types.ts';
  */
 export type ContentKind = 'entity' | 'octets' | 'message';
 
-/** The message to hand off: `prefix` and then the content, whose octets are never changed. */
+/** The message to hand off: `prefix`, then the content, whose octets are never changed. */
 export interface HandoffMessage {
   kind: ContentKind;
   prefix: Buffer;
   /** All fields of the resulting message. */
   headers: HeaderBlock;
-  /** Octets of the content that are its header, and are among `headers`. */
+  /** Octets of the content that form its header, and are among `headers`. */
   headerOctets: number;
-  /** The header of the mail inside, whose fields are repeated in `headers`: it comes next in the content. */
+  /** The header of the mail inside, whose fields are repeated in `headers`. It comes next in the content. */
   wrapped?: HeaderBlock | undefined;
   /** Length of `message.eml`. */
   octets: number;
 }
 
-/** RFC 5322, section 3.6: fields that occur once in a message. Those of the entity were protected, so they win. */
+/** RFC 5322, section 3.6: fields that may occur once in a message. Those of the entity were protected, so they win. */
 const singleFields = new Set([
   'date',
   'from',
@@ -68,7 +68,7 @@ function leadingHeaders(head: Buffer, limits: MessageLimits): HeaderBlock | unde
 }
 
 /**
- * A MIME entity starts with an empty line or has a MIME field in its header. Stricter than "looks like a
+ * A MIME entity starts with an empty line, or has a MIME field in its header. This is stricter than "looks like a
  * header", because EDIFACT (`UNA:+.? '`) does.
  */
 function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is HeaderBlock {
@@ -78,7 +78,7 @@ function isEntity(head: Buffer, headers: HeaderBlock | undefined): headers is He
   return head[0] === 0x0a || (head[0] === 0x0d && head[1] === 0x0a);
 }
 
-/** The kind of content that is not a whole mail, by its start. */
+/** The kind of content that is not a whole mail, judged by its start. */
 export function contentKind(head: Buffer, limits: MessageLimits): ContentKind {
   return isEntity(head, leadingHeaders(head, limits)) ? 'entity' : 'octets';
 }
@@ -113,7 +113,7 @@ function withLineEnd(raw: Buffer): Buffer {
  * too, because nobody vouches for them. The fields of a wrapped message are repeated above it. Content that is not a
  * MIME entity gets a header as `application/octet-stream`. `start` is the start of the content: all of it, or at least
  * `headOctets`. The policy reads the resulting fields, so the result must be the same for every caller. That is why no
- * more than `headOctets` of `start` counts.
+ * more than `headOctets` of `start` are used.
  *
  * Errors: `mime-limit` if the header block of the mail exceeds the limits.
  */
@@ -168,14 +168,14 @@ export function composeMessage(
 }
 
 /**
- * Octets of the content that the header of the message depends on: the header of the entity, and of a mail that it
+ * Octets of the content that the header of the message depends on: the header of the entity, and that of a mail that it
  * wraps.
  */
 export function headOctets({ headerOctets }: MessageLimits): number {
   return 2 * headerOctets;
 }
 
-/** The first octets of the content: at least `limit`, or all. It reads no further than needed. */
+/** The first octets of the content: at least `limit`, or all. Reads no further than needed. */
 export async function readHead(content: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;

@@ -25,7 +25,7 @@ const extensions: Record<string, string> = {
   'image/tiff': 'tif',
 };
 
-/** Extension for decoded octets: by the type, else from the file name if it is a plain one, else `bin`. */
+/** Extension for decoded octets: by the type, otherwise from the file name if it is a plain one, otherwise `bin`. */
 export function extensionFor(contentType: string, fileName: string): string {
   const known = extensions[contentType];
   if (known !== undefined) return known;
@@ -36,10 +36,10 @@ export function extensionFor(contentType: string, fileName: string): string {
   return contentType.startsWith('text/') ? 'txt' : 'bin';
 }
 
-/** Octets that a file name may have in UTF-8. File systems allow 255, but tools append to names. */
+/** Octets of UTF-8 that a file name may have. File systems allow 255, but tools append to names. */
 const maxOctets = 120;
 
-/** Shortens to a number of octets in UTF-8 without splitting a character. */
+/** Shortens to a number of octets of UTF-8 without splitting a character. */
 function clip(text: string, octets: number): string {
   let length = 0;
   let clipped = '';
@@ -56,9 +56,9 @@ const reserved = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout
 
 /**
  * A file name that is safe on every file system, made from untrusted text. It has no path, no control or invisible
- * characters (a right-to-left override hides an extension), no characters with a meaning for shells or Windows, no
- * leading or trailing dot or space, and is no device name. It is in NFC and at most 120 octets long; the extension is
- * kept. '' if nothing is left.
+ * characters (a right-to-left override hides an extension), no characters with a meaning for shells or Windows, and no
+ * leading or trailing dot or space, and it is not a device name. It is in NFC and at most 120 octets long, and keeps
+ * its extension. '' if nothing is left.
  */
 export function safeName(name: string): string {
   const cleaned = trimmed(lastPiece(name), '', ' ')
@@ -77,11 +77,11 @@ export function safeName(name: string): string {
   return trimmed(stem, '', ' .') + extension;
 }
 
-/** Characters of a name that are used: its start, and its end for the extension. */
+/** Characters of a name that are used: from its start, and from its end for the extension. */
 const namedBy = { start: 240, end: 40 };
 
 /**
- * What follows the last slash that is followed by something. The middle of a long name is left out. Nothing of it would
+ * What follows the last slash that is followed by something. The middle of a long name is left out: nothing of it would
  * remain anyway, and normalizing many thousand combining marks takes seconds.
  */
 function lastPiece(name: string): string {
@@ -105,14 +105,14 @@ function trimmed(text: string, atStart: string, atEnd: string): string {
   return text.slice(start, end);
 }
 
-/** File name of a part: its number, which makes it unique, and its own name, else `part` with an extension. */
+/** File name of a part: its number, which makes it unique, and its own name, or else `part` with an extension. */
 export function partFileName(number: number, contentType: string, fileName: string): string {
   const own = safeName(fileName);
   const rest = own === '' ? `part.${extensionFor(contentType, fileName)}` : own;
   return `${String(number).padStart(2, '0')}-${rest}`;
 }
 
-/** File name of a piece: its path in the verdict with `_` for `/`; `.eml` when it is a MIME entity. */
+/** File name of a piece: its path in the verdict with `_` for `/`, and `.eml` if it is a MIME entity. */
 export function pieceFileName(path: string, contentType: string | null): string {
   const plain = path.replaceAll('/', '_');
   const digest = createHash('sha256').update(path).digest('hex').slice(0, 16);

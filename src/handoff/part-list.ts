@@ -1,12 +1,10 @@
-/**
- * The parts of decoded content, listed while it passes: what rules about attachments need, without keeping any of it.
- */
+/** Lists the parts of decoded content as it passes: what rules about attachments need, without keeping any content. */
 import { SealpostError } from '../errors.ts';
 import { type MessageLimits, NullSink, type Sink } from '../message/index.ts';
 import { contentKind, headOctets } from './message.ts';
 import { createWalker, type PartFacts } from './walk.ts';
 
-/** What `handoff` says of a part of the content. */
+/** What `handoff` says about a part of the content. */
 export type ListedPart = Pick<PartFacts, 'contentType' | 'disposition' | 'originalFileName'>;
 
 export class PartLister implements Sink {
@@ -28,7 +26,7 @@ export class PartLister implements Sink {
       this.#walk((walker) => walker.write(chunk));
       return;
     }
-    // the caller may use its buffer again
+    // the caller may reuse its buffer
     this.#start.push(Buffer.from(chunk));
     this.#taken += chunk.length;
     if (this.#taken >= headOctets(this.#limits)) this.#begin();
@@ -42,7 +40,7 @@ export class PartLister implements Sink {
   /**
    * The parts in order, after `end`; undefined if the content cannot be split into parts.
    *
-   * @param whole the content is a mail that was not S/MIME. Without any MIME field it is one text.
+   * @param whole the content is a mail that was not S/MIME; if it has no MIME field, it is one text
    */
   parts(whole: boolean): readonly ListedPart[] | undefined {
     if (this.#isBroken) return undefined;

@@ -11,7 +11,7 @@ export interface PartJson extends PartFacts {
   octets: number;
   /** SHA-256 of the decoded octets, in hex. */
   sha256: string;
-  /** For text parts: Unicode, of this part only, HTML unchanged. */
+  /** For text parts: as Unicode, of this part only. HTML is unchanged. */
   text?: string;
   /** For other parts. */
   content?: { encoding: 'base64'; data: string };
@@ -66,7 +66,10 @@ function linesOf(octets: Buffer): number {
   return lines;
 }
 
-/** What the document contains is made once as a string and once as octets. Errors: `work-limit`, `output-limit`. */
+/**
+ * Charges the cost of content that is in the document, once as a string and once as octets. Errors: `work-limit`,
+ * `output-limit`.
+ */
 export function drawForJson(characters: number, budget: Budget | undefined): void {
   budget?.spend(characters * costs.jsonOctet);
   budget?.produce(Math.ceil(characters));
@@ -79,8 +82,8 @@ export class NeedsParser extends Error {}
 const PIECE = 64 * 1024;
 
 /**
- * Lists the leaf parts of the content. With `inline`, each also has its text or octets; the caller must limit the size
- * of the content. Without it, memory is bounded for any content.
+ * Lists the leaf parts of the content. With `inline`, each also has its text or octets, and the caller must limit the
+ * size of the content. Without it, memory is bounded for any content.
  *
  * Errors: those of `createWalker`; `work-limit` and `output-limit` of the budget in the limits; `NeedsParser`.
  */

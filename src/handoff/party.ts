@@ -1,4 +1,7 @@
-/** Who a message is from, as its verdict says. The verdict comes from the spool, perhaps from another version. */
+/**
+ * Who a message is from, according to its verdict. The verdict comes from the spool, so another version may have
+ * written it.
+ */
 import type { Attribution, PartnerBy } from '../queue/index.ts';
 import type { JsonValue } from './types.ts';
 
@@ -13,7 +16,10 @@ export function partyOf(verdict: JsonValue): Attribution {
   };
 }
 
-/** The partner for places that are the partner's own, such as a recipient or a folder: in a conflict there is none. */
+/**
+ * The partner, for places that belong to the partner, such as a recipient or a folder. If there is a conflict, there is
+ * none.
+ */
 export function ownPartnerOf(verdict: JsonValue): string | null {
   const { partner, partnerBy } = partyOf(verdict);
   return partnerBy === 'conflict' ? null : partner;

@@ -9,7 +9,7 @@ import type { Delivery, Destination, DestinationDeps } from './types.ts';
 
 type QueueConfig = Extract<DestinationConfig, { type: 'queue' }>;
 
-/** The operator's worker may also get a job more than once. The idempotency key tells. */
+/** The operator's worker may get a job more than once, too. It recognizes it by the idempotency key. */
 export const jobOptions = {
   attempts: 10,
   backoff: { type: 'exponential', delay: 5000, jitter: 0.5 },
@@ -20,7 +20,7 @@ export const jobOptions = {
 /** Name of the job of a message. */
 export const jobName = 'message';
 
-/** BullMQ accepts no ":" in a job id, and no id of digits only. The mapping here is one to one. */
+/** BullMQ accepts no ":" in a job id, and no id that consists of digits only. This mapping is one to one. */
 export function jobId(idempotencyKey: string): string {
   const plain = idempotencyKey.replaceAll(':', '-');
   if (/^\d*$/.test(plain)) return `key-${plain}`;
@@ -30,8 +30,8 @@ export function jobId(idempotencyKey: string): string {
 
 /**
  * Adds each message as a job named `message` to a BullMQ queue of the operator, with the same JSON as for a webhook. If
- * a job with the id already exists, nothing is added. The content in the job is readable, as it is in a folder: this
- * Redis is the operator's.
+ * a job with this id already exists, nothing is added. The content in the job is readable, as it is in a folder: this
+ * Redis belongs to the operator.
  */
 export async function createQueueDestination(
   config: QueueConfig,
@@ -41,7 +41,7 @@ export async function createQueueDestination(
   const prefix = config.prefix ?? deps.redisPrefix;
   const connection = deps.connectRedis(prefix);
   const queue = new Queue(config.queue, { connection, prefix });
-  // each failing call reports its error to its caller; without a listener, the event would end the process
+  // each failing call reports its error to its caller, but without a listener the event would end the process
   queue.on('error', (err) =>
     deps.log.debug({ err, destination: name }, 'connection of the queue destination'),
   );
@@ -86,7 +86,7 @@ export async function createQueueDestination(
   };
 }
 
-/** What the ledger says of the hand-off. */
+/** What the ledger says about the hand-off. */
 export function jobFacts(queue: string, id: string): Facts {
   return { queue, jobId: id };
 }

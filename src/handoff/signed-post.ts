@@ -1,4 +1,4 @@
-/** Posts that the receiver can check: signed with the secret that it shares, and with a key of idempotency. */
+/** Posts that the receiver can verify: signed with the shared secret, and with an idempotency key. */
 import { createHmac, randomUUID } from 'node:crypto';
 import { readPublicFile, type Secret } from '../config/index.ts';
 import { privateAddressCode, type Resolve } from '../net/index.ts';
@@ -8,10 +8,10 @@ import { HttpPoster, type HttpReply, RequestTimeout } from './http-post.ts';
 export interface SignedPosterSettings {
   url: string;
   secret: Secret;
-  /** File of certificates in PEM, in place of the system's. */
+  /** File of certificates in PEM that replace the system's. */
   ca?: string | undefined;
   allowPrivate: boolean;
-  /** Milliseconds until the answer. */
+  /** Milliseconds until the answer must come. */
   timeout: number;
 }
 
@@ -60,7 +60,7 @@ export class SignedPoster {
   }
 
   /**
-   * Posts what `sealpost check --online` posts: signed as any other document, and no message.
+   * Posts what `sealpost check --online` posts: signed like any other document, but not a message.
    *
    * @param more further fields
    */

@@ -6,7 +6,7 @@ const route = /^\/v1\/messages\/([A-Za-z0-9._~%-]{1,400})\/content$/;
 export type UrlCheck = { valid: string; piece?: string } | { wrong: 'route' | 'signature' | 'expired' };
 
 /**
- * Signs and checks URLs that give the content of one message for a limited time:
+ * Signs and checks URLs that give access to the content of one message for a limited time:
  * `<base>/v1/messages/<id>/content?expires=<unix seconds>&signature=<base64url>`, with `piece=<path>` for one of its
  * pieces. The key is derived from the spool key (HKDF, RFC 5869), so every process has it, and a leaked URL reveals
  * nothing about the spool.
@@ -35,7 +35,7 @@ export class UrlSigner {
     };
   }
 
-  /** Checks path and query as received. The id is only returned if the signature is valid and has not expired. */
+  /** Checks path and query as received. Returns the id only if the signature is valid and has not expired. */
   check(target: string, now: number): UrlCheck {
     const url = URL.parse(target, 'http://localhost');
     const encoded = url === null ? undefined : route.exec(url.pathname)?.[1];
@@ -52,7 +52,7 @@ export class UrlSigner {
     return piece === undefined ? { valid: id } : { valid: id, piece };
   }
 
-  /** The length of the id comes first, so that no other pair of id and time gives the same octets. */
+  /** The length of the id comes first, so that no other pair of id and time yields the same octets. */
   #mac(id: string, expires: string, piece: string | undefined): Buffer {
     const of = piece === undefined ? '' : `piece:${piece}:`;
     return createHmac('sha256', this.#key)

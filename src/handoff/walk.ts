@@ -25,7 +25,7 @@ export interface PartFacts {
   charset: string;
   /** Safe as a file name on every system: see `safeName`. */
   fileName: string;
-  /** As the sender wrote it, which may be `../../etc/passwd`: for display, never to open. */
+  /** As the sender wrote it, which may be `../../etc/passwd`. For display, never to open. */
   originalFileName: string;
   contentId: string;
   description: string;
@@ -34,7 +34,7 @@ export interface PartFacts {
   location: string;
 }
 
-/** Receives each leaf part: first its description, then the decoded octets into the sink, which ends with the part. */
+/** Receives each leaf part: first its description, then its decoded octets into the sink, which ends with the part. */
 export type PartVisitor = (facts: PartFacts, contentType: ContentType) => Sink;
 
 const rawOctets = parseHeaders(Buffer.from('Content-Type: application/octet-stream\r\n\r\n'));
@@ -45,7 +45,7 @@ function factsOf(
   info: EntityInfo,
   fallback: string | undefined,
 ): PartFacts {
-  // encoded words in parameters violate RFC 2047, section 5, and are common
+  // encoded words in parameters violate RFC 2047, section 5, but are common
   const originalFileName = decodeWords(info.fileName);
   const type = !info.hasContentType && fallback !== undefined ? fallback : info.contentType.value;
   return {
@@ -64,10 +64,10 @@ function factsOf(
 
 /**
  * A sink for the content that finds its leaf parts and decodes each on its own. Parts are never joined, because each
- * piece has its own origin (EFAIL). A `message/rfc822` is one leaf and not opened.
+ * piece has its own origin (EFAIL). A `message/rfc822` is one leaf, and is not opened.
  *
- * Errors: `mime-limit` beyond the limits of parts, depth or headers; `transfer-encoding` for a part that does not
- * decode.
+ * Errors: `mime-limit` beyond the limits on parts, depth or headers; `transfer-encoding` for a part that cannot be
+ * decoded.
  */
 export function createWalker(
   kind: ContentKind,

@@ -20,13 +20,13 @@ export interface ProbedWebhook extends Destination {
   probe(signal: AbortSignal): Promise<{ outcome: Outcome; date: string | undefined }>;
 }
 
-/** A receiver cannot make us wait longer than this. */
+/** Longest wait that a receiver can ask us for. */
 const longestRetryAfter = 3_600_000;
 
-/** Statuses that mean trouble with the receiver, not with this message. */
+/** Statuses that indicate trouble with the receiver, not with this message. */
 const troubled = (status: number) => status >= 500 || status === 429 || status === 408;
 
-/** Reads Retry-After (RFC 9110, section 10.2.3): seconds or a date. Capped; undefined if unreadable. */
+/** Parses Retry-After (RFC 9110, section 10.2.3): seconds or a date. Capped; undefined if unreadable. */
 export function retryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();

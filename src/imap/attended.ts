@@ -1,8 +1,8 @@
-/** What people see of mailboxes that are fetched, and what they do with them. */
+/** What people see of mailboxes that are fetched, and what they can do with them. */
 import type { Routes } from '../queue/index.ts';
 import type { ImapPoller } from './poller.ts';
 
-/** Milliseconds between looks at the pollers; and after which a state is written again, though it is the same. */
+/** Milliseconds between looks at the pollers, and after which an unchanged state is written again. */
 const lookEvery = 2000;
 const saidAgain = 30_000;
 
@@ -14,9 +14,9 @@ export interface Attended {
 type Part = Pick<Routes, 'isPaused' | 'onChange' | 'takePoll' | 'noteFolder'>;
 
 /**
- * Polls at once where a person asks for it, wakes what was paused or resumed, and writes down how each folder is read.
+ * Polls at once if a person asks for it, wakes what was paused or resumed, and records the state of each folder.
  *
- * @param onFailure what could not be written is written soon
+ * @param onFailure called if the state could not be written; it is written again soon
  * @returns ends it
  */
 export function attendPollers(
@@ -37,7 +37,7 @@ export function attendPollers(
   const look = async () => {
     for (const { mailbox, poller } of pollers) {
       const { state, lastScan, failingSince, lastError } = poller.status();
-      // another process has the folder, and says how it is read
+      // another process has the folder, and reports its state
       if (state === 'standby' || state === 'stopped') continue;
       const text = JSON.stringify([state, failingSince, lastError]);
       const before = said.get(mailbox);

@@ -17,14 +17,14 @@ const mark = z.object({
 
 export type Mark = z.output<typeof mark>;
 
-/** Where marks are kept. */
+/** Where checkpoints are kept. */
 export interface Checkpoint {
-  /** Null if the folder was never read. */
+  /** Null if the folder has never been read. */
   load(folder: string): Promise<Mark | null>;
   save(folder: string, mark: Mark): Promise<void>;
   /**
    * Takes or keeps the folder for `owner` for `ms` milliseconds; false while another owner has it. Only one poller
-   * works on a folder, however many run.
+   * works on a folder, however many are running.
    */
   hold(folder: string, owner: string, ms: number): Promise<boolean>;
   /** Returns the folder, if `owner` has it. */
@@ -35,7 +35,7 @@ export function freshMark(uidValidity: string): Mark {
   return { uidValidity, uid: 0, pending: [], failed: {} };
 }
 
-/** Marks in the queue's Redis, under its prefix. Errors: `redis-unreachable`. */
+/** Checkpoints in the queue's Redis, under its prefix. Errors: `redis-unreachable`. */
 export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
   const markKey = (folder: string) => `${prefix}:imap:mark:${folder}`;
   const leaseKey = (folder: string) => `${prefix}:imap:lease:${folder}`;
@@ -44,7 +44,7 @@ export function createCheckpoints(redis: Redis, prefix: string): Checkpoint {
       const text = await guarded(redis.get(markKey(folder)));
       if (text === null) return null;
       const parsed = mark.safeParse(parseJson(text));
-      // an unreadable mark means reading the folder again; the intake recognizes what it has
+      // with an unreadable checkpoint, the folder is read again; the intake recognizes what it has
       return parsed.success ? parsed.data : null;
     },
     async save(folder, value) {

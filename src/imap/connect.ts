@@ -12,7 +12,7 @@ export const CHUNK = 512 * 1024;
 /** Connection, greeting, TLS and login are several commands together. */
 const LOGIN_FACTOR = 2;
 
-/** Opens connections to one server: a new one each time, because an ImapFlow cannot reconnect. */
+/** Opens connections to one server. Each is a new ImapFlow, because one cannot reconnect. */
 export class Connector {
   readonly #config: ImapConfig;
   readonly #readSecret: (secret: Secret) => string;
@@ -58,7 +58,7 @@ export class Connector {
       host,
       port: port ?? (tls === 'implicit' ? 993 : 143),
       secure: tls === 'implicit',
-      // required; otherwise the capability list, which an attacker can change, would decide
+      // required, because otherwise the capability list would decide, which an attacker can change
       ...(tls === 'implicit' ? {} : { doSTARTTLS: tls === 'starttls' }),
       tls: { minVersion: 'TLSv1.2', ...(this.#ca === undefined ? {} : { ca: this.#ca }) },
       auth: { user, ...secret },
@@ -68,7 +68,7 @@ export class Connector {
       timeout: this.#config.commandTimeout,
       secrets: Object.values(secret),
     });
-    // without a listener an error would end the process; users of the connection see it end
+    // without a listener, an error would end the process; users of the connection see it end
     client.on('error', () => {});
     const abort = () => client.close();
     signal.addEventListener('abort', abort, { once: true });
@@ -90,7 +90,7 @@ export class Connector {
   }
 }
 
-/** Log levels of imapflow that we use; it formats no text for the others. */
+/** Log levels of imapflow that we use. It formats no text for the others. */
 const heard = (level: string): boolean => level === 'warn' || level === 'error';
 
 const limits: ImapFlowOptions = {
@@ -115,9 +115,7 @@ export async function leave(client: ImapFlow): Promise<void> {
   client.close();
 }
 
-/**
- * The error of a session for log, health and check, with what the server said. Errors of other rooms stay unchanged.
- */
+/** The error of a session for log, health and check, with the server's words. Errors of other rooms stay unchanged. */
 export function sessionError(error: unknown, client: ImapFlow, config: ImapConfig): SealpostError {
   if (error instanceof SealpostError && error.code !== 'imap-failed') return error;
   const watch = watchOf(client);
@@ -135,7 +133,7 @@ export function sessionError(error: unknown, client: ImapFlow, config: ImapConfi
   return new SealpostError('imap-failed', `${message}${said}`, { cause: error, ...(hint && { hint }) });
 }
 
-/** Exchange Online takes the login of an app that may not open the mailbox, and says so afterwards. */
+/** Exchange Online accepts the login of an app that may not open the mailbox, and says so afterwards. */
 const noMailbox = /authenticated but not connected/i;
 
 function hintOf(error: unknown, words: string, { host, oauth2 }: ImapConfig): string | undefined {

@@ -27,18 +27,19 @@ export class FetchError extends Error {
 
 export interface Target {
   mailbox: string;
-  /** Recipient when the message has no Delivered-To. */
+  /** Recipient if the message has no Delivered-To. */
   user: string;
   origin: Origin;
   maxSize: number;
-  /** Octets of an earlier attempt that ended before the size that the server announced. */
+  /** Octets of an earlier attempt that ended before the size that the server had announced. */
   acceptOctets?: number | undefined;
 }
 
 /**
  * Streams one message into the intake. `stored`: it is on disk. `gone`: another client removed it.
  *
- * Errors: `message-too-large`, `message-empty`; those of the intake; `FetchError`. Nothing of the message is kept then.
+ * Errors: `message-too-large`, `message-empty`; those of the intake; `FetchError`. After an error, nothing of the
+ * message is kept.
  */
 export async function fetchMessage(
   client: ImapFlow,
@@ -60,7 +61,7 @@ export async function fetchMessage(
     });
     const { octets } = writer;
     if (octets === 0) throw new SealpostError('message-empty', 'the message has no octets');
-    // some servers announce a wrong size: if the same number of octets comes twice, that is the message
+    // Some servers announce a wrong size. If the same number of octets comes twice, that is the whole message.
     if (octets < (meta.expectedSize ?? 0) && octets !== target.acceptOctets) {
       throw new FetchError(`the server gave ${octets} octets of ${meta.expectedSize}`, octets);
     }
@@ -130,7 +131,7 @@ export function tooLarge(limit: number): SealpostError {
 
 /**
  * A substitute for the envelope, which IMAP does not keep: what the last server wrote into the header. A field that
- * violates RFC 5322 or occurs twice says nothing.
+ * violates RFC 5322 or occurs twice does not count.
  */
 export function envelopeOf(headers: HeaderBlock | undefined, user: string): Envelope {
   if (headers === undefined) return { from: '', to: [user] };

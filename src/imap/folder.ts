@@ -8,12 +8,14 @@ import type { ImapConfig } from './connect.ts';
 import { FetchError, fetchMessage, isThere, tooLarge } from './fetch.ts';
 import { watchOf } from './watch.ts';
 
-/** Number of messages whose sizes are requested together, and that are moved or marked together. */
+/** Messages whose sizes are requested together, and that are moved or marked together. */
 const BATCH = 20;
 /** Attempts for a message that the server does not deliver, and for one that breaks the connection. */
 const MAX_ATTEMPTS = 3;
 const MAX_DROPS = 6;
-/** Milliseconds between the second break at a message and the next attempt; doubles each time. */
+/**
+ * Milliseconds between the second time that a message breaks the connection and the next attempt. Doubles each time.
+ */
 const DROP_WAIT = 30_000;
 
 /** A message that stays in the folder. */
@@ -37,7 +39,7 @@ export interface FolderParts {
   /** Called for each message that was stored. */
   onStored: () => void;
   /**
-   * By UIDVALIDITY and UID: how often the connection broke at a message, and when it is tried again. Outlives the
+   * By UIDVALIDITY and UID: how often a message broke the connection, and when it is tried again. Outlives the
    * connection.
    */
   drops: Map<string, { count: number; notBefore: number }>;
@@ -49,9 +51,9 @@ export function folderKey(mailbox: string, { host, user, folder }: ImapConfig): 
 }
 
 /**
- * One folder over one connection: new messages go into the intake and are then moved, marked or deleted. The order
- * makes a crash at any point safe: first the durable store, then the mark, then the action. A message that is fetched
- * twice for that reason has the same octets, and the intake drops it.
+ * One folder over one connection. New messages go into the intake and are then moved, marked or deleted. The order
+ * makes a crash at any point safe: first the durable store, then the checkpoint, then the action. A message that is
+ * fetched twice because of a crash has the same octets, so the intake drops it.
  */
 export class FolderReader {
   readonly #client: ImapFlow;
@@ -65,7 +67,7 @@ export class FolderReader {
     this.#key = folderKey(parts.mailbox, parts.config);
   }
 
-  /** Selects the folder and loads how far it was read. */
+  /** Selects the folder and loads how far it has been read. */
   async open(): Promise<void> {
     const { config, checkpoint, log, mailbox, drops } = this.#parts;
     const selected = await this.#answered('SELECT', () => this.#client.mailboxOpen(config.folder));
@@ -132,7 +134,7 @@ export class FolderReader {
     return new Map(messages.map(({ uid, size }) => [uid, size ?? 0]));
   }
 
-  /** Stores one message. Problems of the message itself are handled here; anything else is thrown. */
+  /** Stores one message. Problems of the message itself are handled here; everything else is thrown. */
   async #take(uid: number, size: number): Promise<void> {
     const { mailbox, config, intake, drops } = this.#parts;
     const mark = this.#mark;
@@ -163,8 +165,8 @@ export class FolderReader {
     const { drops } = this.#parts;
     const mark = this.#mark;
     if (!this.#client.usable) {
-      // Most likely the network, so it gets more attempts. But a message that breaks the connection every time must not
-      // stop the mailbox, so it is tried after the others, and later.
+      // Most likely it is the network, so the message gets more attempts. But one that breaks the connection every time
+      // must not stop the mailbox, so it is tried later, after the others.
       const key = `${mark.uidValidity}/${uid}`;
       const count = (drops.get(key)?.count ?? 0) + 1;
       drops.set(key, {
@@ -197,7 +199,7 @@ export class FolderReader {
     onSkipped({ mailbox, folder: config.folder, uidValidity, uid, code: error.code, message: error.message });
   }
 
-  /** Runs the action for all stored messages. Failures stay pending and are tried again at the next scan. */
+  /** Runs the action for all stored messages. Failed ones stay pending, and are tried again at the next scan. */
   async #act(): Promise<void> {
     const { config, log, mailbox } = this.#parts;
     const { pending } = this.#mark;
@@ -231,7 +233,7 @@ export class FolderReader {
 
   /**
    * Without UIDPLUS (RFC 4315) there is only EXPUNGE, which removes every message that anybody has marked. So ours are
-   * only marked and stay. A search for new messages skips them.
+   * marked and left there. A search for new messages skips them.
    */
   #remove(range: string): Promise<boolean> {
     const options = { uid: true };
@@ -257,8 +259,8 @@ export class FolderReader {
 }
 
 /**
- * The configuration cannot know how the server writes names. A message moved to its own folder would come again for
- * ever.
+ * The configuration cannot know how the server writes names. A message that is moved into the folder it came from would
+ * be fetched again for ever.
  */
 export function refuseSameFolder(client: ImapFlow, { action, moveTo, folder }: ImapConfig): void {
   const { mailbox } = client;
@@ -272,7 +274,7 @@ export function refuseSameFolder(client: ImapFlow, { action, moveTo, folder }: I
   }
 }
 
-/** The parts of a folder's path: imapflow joins them with the server's delimiter. */
+/** The parts of a folder's path. imapflow joins them with the server's delimiter. */
 export function pathOf(folder: string): string[] {
   return folder.split('/');
 }

@@ -1,6 +1,6 @@
 /**
- * Mailboxes that are fetched over IMAP: each is polled, and what was stored durably is moved, marked or deleted. It
- * holds no keys. Begin with `poller.ts`, then `folder.ts`.
+ * Mailboxes that are fetched over IMAP: each is polled, and stored messages are then moved, marked or deleted. Holds no
+ * keys. Begin with `poller.ts`, then `folder.ts`.
  */
 
 export { attendPollers } from './attended.ts';

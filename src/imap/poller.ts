@@ -17,7 +17,7 @@ export type { Skipped } from './folder.ts';
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 300_000;
 const LOGIN_WAIT = 30_000;
-/** Milliseconds that we keep the lease of a folder without renewing it. */
+/** Milliseconds for which we keep the lease of a folder without renewing it. */
 const LEASE = lifetimes.imapLease;
 const RENEWAL = 5000;
 /** Milliseconds between checks whether the folder is free. */
@@ -37,7 +37,7 @@ export interface ImapPollerParts {
   tokens?: Pick<Tokens, 'for'> | undefined;
   /** Whether a person has paused the mailbox. */
   isPaused?: () => boolean;
-  /** Called for each message that stays in the folder for good. It is logged in any case. */
+  /** Called for each message that stays in the folder for good. It is also logged. */
   onSkipped?: (skipped: Skipped) => void;
 }
 
@@ -56,7 +56,7 @@ export interface PollerStatus {
 
 export interface ImapPoller {
   start(): void;
-  /** Ends a wait: it looks into the folder now, or whether it is paused. */
+  /** Ends a wait: the poller looks into the folder now, or checks whether it is paused. */
   hurry(): void;
   /** Finishes the current message, within `timeout` milliseconds. Idempotent. */
   stop(timeout: number): Promise<void>;
@@ -64,8 +64,8 @@ export interface ImapPoller {
 }
 
 /**
- * Polls the IMAP folder of one mailbox (RFC 9051, RFC 3501) over one connection, which is opened again after a failure,
- * with growing delays. Errors: `file-access`.
+ * Polls the IMAP folder of one mailbox (RFC 9051, RFC 3501) over one connection. After a failure, the connection is
+ * opened again, with growing delays. Errors: `file-access`.
  */
 export function createImapPoller(parts: ImapPollerParts): ImapPoller {
   return new Poller(parts);
@@ -172,8 +172,8 @@ class Poller implements ImapPoller {
           else client.close();
         },
         () => {
-          // Redis is away for a moment. The intake reports it when there is something to store. When Redis is back,
-          // another process may have the folder.
+          // Redis is unreachable for a moment. The intake reports it if there is something to store. When Redis is
+          // back, another process may have the folder.
           if (performance.now() - ours > LEASE) client.close();
         },
       );
@@ -218,7 +218,7 @@ class Poller implements ImapPoller {
         continue;
       }
       this.#status.state = 'reading';
-      // selecting again shows new messages on servers that announce them late, and a changed UIDVALIDITY
+      // selecting again reveals new messages on servers that announce them late, and a changed UIDVALIDITY
       if (!news) await reader.open();
       news = false;
       await reader.scan(() => this.#stopping || full());
@@ -240,7 +240,7 @@ class Poller implements ImapPoller {
     }
   }
 
-  /** Mail stays in its folder until there is room, or a person resumes the mailbox. */
+  /** Mail stays in its folder until there is room, or until a person resumes the mailbox. */
   #pause(why: SealpostError): void {
     const { state } = this.#status;
     this.#status.state = 'paused';
@@ -251,7 +251,7 @@ class Poller implements ImapPoller {
 
   /** Milliseconds to wait after the failure. */
   #failed(error: unknown): number {
-    // Not a failure of the mailbox: reading continues soon after there is room again.
+    // Not a failure of the mailbox. Reading continues soon after there is room again.
     if (error instanceof SealpostError && error.code === 'queue-full') {
       this.#pause(error);
       return FULL_WAIT;

@@ -9,7 +9,7 @@ export const MAX_OCTETS = 32 * 1024 * 1024;
 const COMMAND_TIMEOUT = 60_000;
 /** How many times longer than a command a chunk of a message may take. */
 export const PIECE_FACTOR = 5;
-/** Maximum characters kept of the server's own words. */
+/** Characters of the server's own words that are kept. */
 export const MAX_WORDS = 200;
 
 const watches = new WeakMap<ImapFlow, Watch>();
@@ -30,7 +30,7 @@ export interface WatchOptions {
 }
 
 /**
- * What imapflow lacks: a deadline for each command that only its answer ends, a limit for what a server sends
+ * Adds what imapflow lacks: a deadline for each command that only its answer can end, a limit on what a server sends
  * meanwhile, and the server's own words, which imapflow gives only to its logger.
  */
 export class Watch {
@@ -106,7 +106,7 @@ export class Watch {
     this.#client.close();
   }
 
-  /** Counts where imapflow takes a response from its parser, because there is no event for that. */
+  /** Counts responses where imapflow takes them from its parser, because it has no event for them. */
   #count(): void {
     const stream: unknown = Reflect.get(this.#client, 'streamer');
     if (typeof stream !== 'object' || stream === null) return;

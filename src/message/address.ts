@@ -2,11 +2,11 @@ import { type MailHost, toMailHost } from '../domain.ts';
 import { decodeWords } from './encoded-words.ts';
 import { mailboxKey } from './mailbox.ts';
 
-/** One address of a From, To, Sender ... field. */
+/** One address of a field such as From, To or Sender. */
 export interface Address {
-  /** The display name, decoded for showing; '' when there is none. */
+  /** The display name, decoded for display; '' if there is none. */
   readonly name: string;
-  /** The address as written, without comments and folding white space; never from an encoded word. */
+  /** The address as written, without comments and folding white space. Never from an encoded word. */
   readonly address: string;
   /** The group that it is a member of (RFC 5322, section 3.4), decoded. */
   readonly group?: string;
@@ -24,7 +24,7 @@ export interface AddressList {
   readonly addresses: readonly (Address | KnownAddress)[];
   /**
    * Why the value is not an address list of RFC 5322 (including obsolete forms) with a valid domain in each address.
-   * Undefined if it is one: then all addresses are known, and any parser finds the same ones.
+   * Undefined if it is one. Then all addresses are known, and any parser finds the same ones.
    */
   readonly fault: string | undefined;
 }
@@ -40,7 +40,7 @@ const SPECIALS = '<>,;:@';
 const ATOM = /^(?:[-A-Za-z0-9!#$%&'*+/=?^_`{|}~.]|[^\p{ASCII}\p{C}\p{Z}])+$/u;
 const ENCODED_WORD = /=\?[^?]*\?[bq]\?/i;
 
-/** Reads one address list, and records the first violation of the grammar. */
+/** Parses one address list, and records the first violation of the grammar. */
 class Reader {
   readonly addresses: (Address | KnownAddress)[] = [];
   fault: string | undefined;
@@ -145,10 +145,10 @@ class Reader {
 class Element {
   readonly before: Token[] = [];
   readonly after: Token[] = [];
-  /** The text between angle brackets; `open` until the closing one. */
+  /** The text between angle brackets. `open` until the closing one. */
   angle: Token[] | undefined;
   open = false;
-  /** It follows the `;` of a group without a comma. */
+  /** It follows the `;` of a group without a comma in between. */
   afterGroup = false;
 
   inAngle(token: Token): void {
@@ -243,7 +243,7 @@ function addrSpec(tokens: readonly Token[]): Pick<KnownAddress, 'address' | 'hos
   return { address: joined([...local, ...spec.slice(at)]), host, key: mailboxKey(value, host) };
 }
 
-/** Words with a dot between each two (`obs-local-part`, `obs-domain`): white space does not join them. */
+/** Words separated by dots (`obs-local-part`, `obs-domain`). White space does not join them. */
 function isDotted(tokens: readonly Token[]): boolean {
   let dotNeeded = false;
   let dotAllowed = false;
@@ -260,8 +260,8 @@ function isDotted(tokens: readonly Token[]): boolean {
 }
 
 /**
- * Reads an address list (RFC 5322, section 3.4, with the obsolete forms of section 4.4): display names, groups,
- * comments, quoted strings. It never throws: `fault` says what is wrong.
+ * Parses an address list (RFC 5322, section 3.4, with the obsolete forms of section 4.4): display names, groups,
+ * comments, quoted strings. Never throws: `fault` says what is wrong.
  */
 export function readAddressList(value: string): AddressList {
   const { addresses, fault } = new Reader(value);

@@ -2,15 +2,15 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { SealpostError } from '../errors.ts';
 
 /*
- * Header fields in the form that every mail server accepts: ASCII, in lines that are not too long. UTF-8 is encoded
- * according to the field, as words (RFC 2047) or parameters (RFC 2231). An address cannot be encoded (RFC 6531, section
- * 3.3), so it stays unchanged.
+ * Header fields in the form that every mail server accepts: ASCII, in lines that are not too long. UTF-8 is encoded as
+ * the field allows, as words (RFC 2047) or parameters (RFC 2231). An address cannot be encoded (RFC 6531, section 3.3),
+ * so it stays unchanged.
  */
 
-/** Octets of a line without its end (RFC 5322, section 2.1.1): the hard limit and the recommended one. */
+/** Octets of a line without its line end (RFC 5322, section 2.1.1): the hard limit and the recommended one. */
 export const MAX_LINE = 998;
 const WISHED_LINE = 76;
-/** Octets of text in one encoded word, so that the word has at most 75 (RFC 2047, section 2). */
+/** Octets of text in one encoded word, chosen so that the word has at most 75 (RFC 2047, section 2). */
 const WORD_OCTETS = 45;
 /** Characters of a percent-encoded piece of a parameter. */
 const PIECE = 60;
@@ -36,7 +36,7 @@ const otherFields: ReadonlySet<string> = new Set([
 
 /**
  * A field (with its name, lines ended by CRLF) in ASCII and in lines of at most 998 octets; unchanged if it already is.
- * A non-ASCII address stays, so the field is not ASCII then.
+ * A non-ASCII address stays, and then the field is not ASCII.
  *
  * Errors: `mime-malformed` for a NUL, or for a line that cannot be folded.
  */
@@ -60,7 +60,7 @@ function encodeValue(key: string, value: string): string {
   return otherFields.has(key) ? value : words(value);
 }
 
-/** Octets of the longest line, without its end. */
+/** Octets of the longest line, without its line end. */
 export function longestLine(octets: Buffer): number {
   let longest = 0;
   let start = 0;
@@ -75,8 +75,8 @@ export function longestLine(octets: Buffer): number {
 const plain = (text: string): boolean => isAscii(Buffer.from(text));
 
 /**
- * Text of an unstructured field. Non-ASCII words (and those too long for a line) are encoded, with the white space
- * between them.
+ * Text of an unstructured field. Non-ASCII words, and those too long for a line, are encoded together with the white
+ * space between them.
  */
 function words(text: string): string {
   const parts: string[] = [];
@@ -160,7 +160,9 @@ function endOfPiece(text: string, start: number): number {
   return text.length;
 }
 
-/** A value with parameters (RFC 2045, section 5.1). Non-ASCII or too long ones are encoded by RFC 2231. */
+/**
+ * A value with parameters (RFC 2045, section 5.1). Parameters that are non-ASCII or too long are encoded by RFC 2231.
+ */
 function parameters(text: string): string {
   const [value = '', ...rest] = splitParameters(text);
   return [value.trim(), ...rest.map((each) => parameter(each.trim()))]
@@ -215,7 +217,7 @@ function percent(character: string): string {
   ).join('');
 }
 
-/** Lines of 76 octets where white space allows it, of 998 at most. */
+/** Folds into lines of 76 octets where white space allows it, and of 998 at most. */
 function fold(name: string, value: string): string {
   const lines: string[] = [];
   let line = `${name}:`;
@@ -238,7 +240,7 @@ function fold(name: string, value: string): string {
   return text;
 }
 
-/** For an error message, because a name could be anything. */
+/** A field's name for an error message. It could be anything. */
 function nameOf(name: string): string {
   return name.replace(/[^!-9;-~]/g, '?').slice(0, 80);
 }

@@ -30,7 +30,7 @@ function broken(what: string): SealpostError {
  * says, unless there are so many that the body must be something else. Missing padding at the end is accepted.
  *
  * Runs of equally long lines, which make up nearly all of a real message, go through Node's decoder. The number of
- * octets it returns proves that it skipped only the line ends. The rest is decoded octet by octet.
+ * octets that it returns proves that it skipped only the line ends. The rest is decoded octet by octet.
  *
  * Errors: `transfer-encoding` for padding in the wrong place, data after the padding, a single last character, or
  * mostly foreign characters.
@@ -42,7 +42,7 @@ export class Base64Decoder implements Sink {
   #padding = 0;
   #significant = 0;
   #junk = 0;
-  /** Octets decoded one by one before the fast path is tried again, because a failed try is not free. */
+  /** Octets that are decoded one by one before the fast path is tried again, because a failed attempt is not free. */
   #slowLeft = 0;
 
   constructor(output: Sink) {
@@ -75,7 +75,7 @@ export class Base64Decoder implements Sink {
     this.#output.end();
   }
 
-  /** Takes whole lines from `start` on. Returns the number of octets, 0 if the lines are not equally long. */
+  /** Takes whole lines from `start` on. Returns the number of octets, or 0 if the lines are not equally long. */
   #fast(chunk: Buffer, start: number): number {
     const firstEnd = chunk.indexOf(LF, start);
     if (firstEnd < 0) return 0;
@@ -91,7 +91,7 @@ export class Base64Decoder implements Sink {
     const last = pad >= 0 ? lastLine(chunk, end, width) : undefined;
     const piece = chunk.toString('latin1', start, last?.end ?? end);
     const significant = lines * width + (last?.significant ?? 0);
-    // Node accepts the URL-safe alphabet too; in RFC 2045 these are foreign characters
+    // Node accepts the URL-safe alphabet too, but in RFC 2045 these are foreign characters
     const foreign = piece.includes('-') || piece.includes('_');
     const decoded = foreign ? undefined : Buffer.from(piece, 'base64');
     if (decoded?.length !== Math.floor((significant * 3) / 4)) {
@@ -145,7 +145,7 @@ export class Base64Decoder implements Sink {
     if (length > 0) this.#output.write(out.subarray(0, length));
   }
 
-  /** One `=`; at the first of them the octets of the unfinished group. */
+  /** Handles one `=`. The first one emits the octets of the unfinished group. */
   #pad(): Buffer | undefined {
     this.#padding++;
     if (this.#count < 2 || this.#count + this.#padding > 4) throw broken('padding in the wrong place');
@@ -198,14 +198,14 @@ function lastLine(
   while (end > start && behind - end < 2 && chunk[end - 1] === PAD) end--;
   const significant = end - start;
   const padding = behind - end;
-  // without padding, more lines may follow in the next chunk and must not be separated from this one
+  // without padding, more lines may follow in the next chunk, and must not be separated from this one
   if (padding === 0 || behind - start > width || (significant + padding) % 4 !== 0) return undefined;
   return { end: behind, significant, padding };
 }
 
 const LINE_OCTETS = 57;
 const LINE_WIDTH = 76;
-/** With its line end. */
+/** Octets of a line, including its line end. */
 const LINE_OUT = LINE_WIDTH + 2;
 
 /** Encodes base64 in lines of 76 characters, each ended by CRLF (RFC 2045, section 6.8). */

@@ -5,8 +5,8 @@ const CR = 0x0d;
 
 /**
  * Which line ends become CRLF. `lf`: only a bare LF, for octets stored with local line ends (RFC 8551, section 3.1.1).
- * `cr-and-lf`: a bare CR too, which everything to be signed and sent needs, because a later hop would change it
- * otherwise.
+ * `cr-and-lf`: a bare CR too, as required for everything that is signed and sent, because a later hop would otherwise
+ * change it.
  */
 export type LineEnds = 'lf' | 'cr-and-lf';
 
@@ -14,13 +14,13 @@ export type LineEnds = 'lf' | 'cr-and-lf';
 const bareLf = /(?<!\r)\n/g;
 const bareLfOrCr = /(?<!\r)\n|\r(?!\n|$)/g;
 
-/** Index of the first LF without a CR before it, or -1; `afterCr`: the octet before the chunk was a CR. */
+/** Index of the first LF without a CR before it, or -1. `afterCr`: the octet before the chunk was a CR. */
 export function firstBareLf(chunk: Buffer, afterCr: boolean): number {
   bareLf.lastIndex = afterCr ? 1 : 0;
   return bareLf.exec(chunk.toString('latin1'))?.index ?? -1;
 }
 
-/** Tells whether each CR of octets in chunks is followed by an LF. */
+/** Tells whether each CR in chunked octets is followed by an LF. */
 export class CrWatch {
   /** The last octet so far was a CR. */
   open = false;
@@ -40,7 +40,7 @@ export class CrWatch {
 export class CanonicalSink implements Sink {
   readonly #output: Sink;
   readonly #convertCr: boolean;
-  /** The last octet so far was a CR (already written only if bare CRs are kept). */
+  /** Whether the last octet so far was a CR (already written only if bare CRs are kept). */
   #afterCr = false;
   /** Line ends that were converted so far. */
   converted = 0;

@@ -4,9 +4,9 @@ export interface Parameterized {
   readonly parameters: Parameters;
 }
 
-/** The parameters of a value; each is decoded on first use, because few ever are. */
+/** The parameters of a value. Each is decoded on first use, because few ever are. */
 export interface Parameters {
-  /** The value of the parameter of this name (in lower case), or undefined. */
+  /** The value of the parameter with this name (in lower case), or undefined. */
   get(name: string): string | undefined;
 }
 
@@ -17,7 +17,7 @@ export interface ContentType extends Parameterized {
   readonly subtype: string;
 }
 
-/** Reads one structured value from left to right. Nothing can fail; at worst a parameter is lost. */
+/** Reads one structured value from left to right. Nothing can fail; at worst, a parameter is lost. */
 class Scanner {
   readonly #text: string;
   #at = 0;
@@ -30,7 +30,7 @@ class Scanner {
     return this.#at >= this.#text.length;
   }
 
-  /** Skips white space and comments (RFC 822, nested); an unclosed comment ends with the text. */
+  /** Skips white space and comments (RFC 822, nested). An unclosed comment ends with the text. */
   skipSpace(): void {
     for (;;) {
       const char = this.#text[this.#at];
@@ -60,7 +60,7 @@ class Scanner {
     return true;
   }
 
-  /** Characters up to one of `stops` or the end, trimmed; a comment after white space is dropped. */
+  /** Characters up to one of `stops` or the end, trimmed. A comment after white space is dropped. */
   until(stops: string): string {
     let found = '';
     let from = this.#at;
@@ -81,7 +81,7 @@ class Scanner {
     return (found + this.#text.slice(from, this.#at)).trim();
   }
 
-  /** The rest of a quoted string, its opening quote already taken; an unclosed one ends with the text. */
+  /** The rest of a quoted string whose opening quote was already taken. An unclosed one ends with the text. */
   quoted(): string {
     let found = '';
     while (!this.done) {
@@ -94,7 +94,7 @@ class Scanner {
   }
 }
 
-/** A function of short texts that caches its results, because nearly every message has the same few values. */
+/** Wraps a function of short texts with a cache, because nearly every message has the same few values. */
 function remembered<T>(read: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
@@ -115,9 +115,9 @@ const longestRemembered = 200;
 const mostRemembered = 200;
 
 /**
- * Reads a value with parameters: RFC 2045, section 5.1, with the continuations and charsets of RFC 2231. Tolerant, as
- * mail requires: it accepts comments, missing quotes and empty parameters. Of two parameters with the same name, the
- * first counts.
+ * Reads a value with parameters: RFC 2045, section 5.1, with the continuations and charsets of RFC 2231. It is as
+ * tolerant as mail requires: comments, missing quotes and empty parameters are accepted. Of two parameters with the
+ * same name, the first counts.
  */
 export const parseParameterized = remembered(readParameterized);
 
@@ -165,7 +165,7 @@ class ContinuedParameters implements Parameters {
 
   get(name: string): string | undefined {
     const sections = this.#sections.get(name);
-    // the extended form is meant for readers that know it (RFC 2231, section 4)
+    // readers that know the extended form should prefer it (RFC 2231, section 4)
     if (sections === undefined) return this.#plain.get(name);
     let joined = this.#joined.get(name);
     if (joined === undefined) {
@@ -246,7 +246,7 @@ function makeDecoder(charset: string): Decoder | undefined {
   }
 }
 
-/** Octets in a named charset as text; an unknown charset is read as Latin-1, so that nothing is lost. */
+/** Octets in a named charset as text. An unknown charset is read as Latin-1, so that nothing is lost. */
 export function decodeCharset(charset: string, octets: Buffer): string {
   return decoderOf(charset)?.decode(octets) ?? octets.toString('latin1');
 }

@@ -3,7 +3,7 @@ import { decodeCharset } from './content-type.ts';
 const WORD = /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=/gi;
 
 /**
- * Decodes the encoded words of RFC 2047 in a text; white space between two of them is removed. For display only:
+ * Decodes the encoded words of RFC 2047 in a text. White space between two of them is removed. For display only:
  * decoded text is never parsed as structure (an address inside an encoded word is not an address).
  */
 export function decodeWords(text: string): string {

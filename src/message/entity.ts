@@ -6,17 +6,17 @@ import type { HeaderBlock } from './headers.ts';
 /** What the header block of a MIME entity says about its body. */
 export interface EntityInfo {
   readonly contentType: ContentType;
-  /** False if there was no Content-Type field and the type is the default. */
+  /** False if there was no Content-Type field, so the type is the default. */
   readonly hasContentType: boolean;
-  /** Content-Transfer-Encoding in lower case; `7bit` when there is none (RFC 2045, section 6.1). */
+  /** Content-Transfer-Encoding in lower case; `7bit` if there is none (RFC 2045, section 6.1). */
   readonly transferEncoding: string;
-  /** Such as `attachment`, in lower case, or '' when there is none. */
+  /** Such as `attachment`, in lower case; '' if there is none. */
   readonly disposition: string;
-  /** File name of the disposition, else the `name` of the type, else ''. */
+  /** File name of the disposition, or else the `name` of the type, or else ''. */
   readonly fileName: string;
 }
 
-/** The MIME fields of a header block (RFC 2045, RFC 2183); read once, however many stages ask. */
+/** The MIME fields of a header block (RFC 2045, RFC 2183). Parsed once, however many stages ask. */
 export function entityInfo(headers: HeaderBlock): EntityInfo {
   return headers.remembered(readEntityInfo);
 }
@@ -37,7 +37,7 @@ function readEntityInfo(headers: HeaderBlock): EntityInfo {
 
 const fieldsWithParameters = ['content-type', 'content-transfer-encoding', 'content-disposition'];
 
-/** What reading the header of a part costs, in units of a `Budget`. */
+/** The cost of reading the header of a part, in units of a `Budget`. */
 export function headerCost(headers: HeaderBlock): number {
   const lengths = fieldsWithParameters.map((name) => headers.get(name)?.length ?? 0);
   return costs.header(
@@ -53,8 +53,8 @@ const mediaType = /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:[ \t]*;[ -~\t]*)?$/
 const longestName = 127;
 
 /**
- * The header of a MIME entity (RFC 2045) whose body is arbitrary content: it is not interpreted, and no line end is
- * changed. The final empty line is included.
+ * The header of a MIME entity (RFC 2045) whose body is arbitrary content, which is not interpreted and keeps its line
+ * ends. The final empty line is included.
  *
  * Errors: `usage` for an invalid media type, and for `multipart/...` and `message/...`, whose body is a MIME structure.
  *

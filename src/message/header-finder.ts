@@ -3,7 +3,7 @@ import { type HeaderBlock, HeaderSplitter } from './headers.ts';
 import { NullSink } from './sink.ts';
 
 /**
- * Reads the header of a message that passes through in chunks, for code that only stores it. It never throws. It keeps
+ * Reads the header of a message that passes through in chunks, for code that only stores it. Never throws. It keeps
  * only the header, and drops one that exceeds the limits; the decoder refuses such a message.
  */
 export class HeaderFinder {
@@ -24,7 +24,7 @@ export class HeaderFinder {
     this.#try(() => this.#splitter.write(chunk));
   }
 
-  /** The header; a message without an empty line is all header. Call it after the last chunk. */
+  /** The header. A message without an empty line is all header. Call this after the last chunk. */
   end(): HeaderBlock | undefined {
     if (!this.#over && this.#found === undefined) this.#try(() => this.#splitter.end());
     return this.#found;

@@ -14,18 +14,18 @@ const MOST_PENDING = 512;
 
 /** One header field. `raw` is exactly what the message contains, including line ends and folding. */
 export interface HeaderField {
-  /** The name as it is written. */
+  /** The name as written. */
   readonly name: string;
   /** The name in lower case. */
   readonly key: string;
   readonly raw: Buffer;
-  /** The value unfolded (RFC 5322, section 2.2.3) and trimmed; UTF-8 where it is, else Latin-1. */
+  /** The value unfolded (RFC 5322, section 2.2.3) and trimmed. Read as UTF-8 if it is valid, otherwise as Latin-1. */
   readonly value: string;
   /** False if the value is read as Latin-1 because it is not UTF-8. */
   readonly isUtf8: boolean;
 }
 
-/** A header block: the fields in their order and the octets they came from. */
+/** A header block: its fields in order, and the octets that they came from. */
 export class HeaderBlock {
   readonly fields: readonly HeaderField[];
   /** The octets of the whole block, including the final empty line, if there is one. */
@@ -33,47 +33,47 @@ export class HeaderBlock {
   #latin1: string | undefined;
   #remembered: { readonly read: unknown; readonly result: unknown } | undefined;
 
-  /** @param latin1 `raw` as text, where it is at hand */
+  /** @param latin1 `raw` as text, if the caller has it */
   constructor(fields: readonly HeaderField[], raw: Buffer, latin1?: string) {
     this.fields = fields;
     this.raw = raw;
     this.#latin1 = latin1;
   }
 
-  /** `raw` as text of one character an octet. */
+  /** `raw` as text with one character per octet. */
   get latin1(): string {
     this.#latin1 ??= this.raw.toString('latin1');
     return this.#latin1;
   }
 
-  /** What `read` makes of this block; of the function that asked last, it is kept. */
+  /** The result of `read` for this block. It is kept for the function that asked last. */
   remembered<T>(read: (headers: HeaderBlock) => T): T {
     if (this.#remembered?.read !== read) this.#remembered = { read, result: read(this) };
     return this.#remembered.result as T;
   }
 
-  /** The value of the first field of that name (any case). */
+  /** The value of the first field with this name (any case). */
   get(name: string): string | undefined {
     const key = name.toLowerCase();
     for (const field of this.fields) if (field.key === key) return field.value;
     return undefined;
   }
 
-  /** The values of all fields of that name, in their order. */
+  /** The values of all fields with this name, in order. */
   all(name: string): string[] {
     const key = name.toLowerCase();
     return this.fields.filter((field) => field.key === key).map((field) => field.value);
   }
 }
 
-/** The octets of a block and their text; the fields are slices of them. */
+/** The octets of a block and their text. The fields are slices of them. */
 interface BlockText {
   readonly raw: Buffer;
   readonly latin1: string;
   readonly ascii: boolean;
 }
 
-/** A field as offsets into its block: of most fields, only the name is ever used. */
+/** A field as offsets into its block, because of most fields only the name is ever used. */
 class Field implements HeaderField {
   readonly name: string;
   readonly key: string;
@@ -115,8 +115,8 @@ class Field implements HeaderField {
 }
 
 /**
- * Why other parsers may split a header differently. To some, a CR without LF ends a line, so that what follows is a
- * field (a second From). Some stop at a NUL. Undefined if all of them see the same lines.
+ * Why other parsers may split a header differently. Some take a CR without LF for the end of a line, so that what
+ * follows is a field (a second From). Some stop at a NUL. Undefined if all of them see the same lines.
  */
 export function strayControl({ latin1: text }: Pick<HeaderBlock, 'latin1'>): string | undefined {
   if (text.includes('\0')) return 'a NUL, at which some parsers end';
@@ -137,7 +137,7 @@ function unfolded(value: string): string {
 }
 
 /**
- * The field from `start` to `end`, or undefined if it is not a field: a name contains no space or control character.
+ * The field from `start` to `end`, or undefined if it is not a field. A name contains no space or control character.
  */
 function readField(block: BlockText, start: number, end: number): Field | undefined {
   const { latin1 } = block;
@@ -160,7 +160,7 @@ function isBlank(char: number): boolean {
 
 /**
  * Reads a header block (RFC 5322, section 2.2) with CRLF or LF line ends. It is tolerant: a line that is not a field
- * (such as the `From ` line of a mailbox file) is kept in `raw` but gives no field.
+ * (such as the `From ` line of a mailbox file) is kept in `raw` but yields no field.
  *
  * Errors: `mime-limit` if the block or the number of its fields exceeds the limits.
  */
@@ -196,8 +196,8 @@ function headerTooLarge(limits: MessageLimits): SealpostError {
 }
 
 /**
- * Finds the end of the header block in a stream: the first empty line (CRLF or LF). What follows goes to the sink that
- * `onHeaders` returns. A stream without an empty line is all header, with an empty body.
+ * Finds the end of the header block in a stream, which is the first empty line (CRLF or LF). What follows goes to the
+ * sink that `onHeaders` returns. A stream without an empty line is all header, with an empty body.
  *
  * Errors: `mime-limit` as soon as the block exceeds the limit.
  */
@@ -208,10 +208,12 @@ export class HeaderSplitter implements Sink {
   #body: Sink | undefined;
   #pending: Buffer[] = [];
   #length = 0;
-  /** How the octets so far end: at a line start, at a line start and CR, or in the middle of a line. */
+  /**
+   * How the octets so far end: at the start of a line, at the start of a line and then CR, or in the middle of a line.
+   */
   #state: 'line-start' | 'line-start-cr' | 'in-line' = 'line-start';
 
-  /** @param onOverflow called instead of throwing: takes what has arrived, returns the sink for the rest */
+  /** @param onOverflow called instead of throwing; takes what has arrived, and returns the sink for the rest */
   constructor(
     onHeaders: (headers: HeaderBlock) => Sink,
     limits: MessageLimits = defaultMessageLimits,
@@ -264,7 +266,7 @@ export class HeaderSplitter implements Sink {
     return this.#body;
   }
 
-  /** The index behind the empty line, or -1 when it is not in this chunk. */
+  /** The index after the empty line, or -1 if it is not in this chunk. */
   #scan(chunk: Buffer): number {
     let at = 0;
     while (at < chunk.length) {

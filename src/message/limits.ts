@@ -6,7 +6,7 @@ export interface MessageLimits {
   readonly headerOctets: number;
   /** Fields of one header block. */
   readonly headerFields: number;
-  /** Characters of a multipart boundary (RFC 2046 allows 70; some software writes more). */
+  /** Characters of a multipart boundary. RFC 2046 allows 70, but some software writes more. */
   readonly boundaryLength: number;
   /** Body parts of one multipart. */
   readonly parts: number;

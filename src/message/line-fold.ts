@@ -5,11 +5,11 @@ const LF = 0x0a;
 const EQUALS = 0x3d;
 const CRLF: Buffer = Buffer.from('\r\n');
 const SOFT: Buffer = Buffer.from('=\r\n');
-/** Octets of a line after which it is broken: below 998, with room for an escape and the break. */
+/** Octets after which a line is broken: below 998, with room for an escape and the break. */
 const LONGEST = 990;
 
 /**
- * Breaks lines of base64 or quoted-printable that are longer than a server accepts (998 octets, RFC 5321, section
+ * Breaks lines of base64 or quoted-printable that are longer than servers accept (998 octets, RFC 5321, section
  * 4.5.3.1.6). The breaks follow the encoding, so the decoded content stays the same. Everything else passes through
  * unchanged.
  */

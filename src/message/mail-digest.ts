@@ -8,13 +8,13 @@ import type { Sink } from './sink.ts';
 
 /** Fields that a program makes anew each time it sends the same mail, and trace fields of the hops in between. */
 const madeAnew = new Set(['date', 'message-id', 'received', 'return-path', 'mime-version']);
-/** Deeper multiparts count by their octets, boundaries included. */
+/** Multiparts that are nested deeper count by their octets, boundaries included. */
 const deepest = 8;
 
 /**
- * A digest of what a mail says, as a stream: equal for two mails that differ in multipart boundaries, Date, Message-ID,
- * order and folding of header fields, preambles, line ends, and the lines of base64 alone. Otherwise bodies count as
- * they are encoded.
+ * A digest of what a mail says, as a stream. It is equal for two mails that differ only in multipart boundaries, Date,
+ * Message-ID, order and folding of header fields, preambles, line ends, and the line length of base64. Otherwise,
+ * bodies count as they are encoded.
  */
 export class MailDigest implements Sink {
   readonly #hash = createHash('sha256');
@@ -24,7 +24,7 @@ export class MailDigest implements Sink {
   /** @param without names of further fields, in lower case, that do not count */
   constructor(without: readonly string[] = []) {
     const left = new Set([...madeAnew, ...without]);
-    // The mail was accepted with the limits of its door; here, a part beyond them is a part like the others.
+    // The mail was accepted within the limits of its door. Here, a part beyond them is a part like any other.
     const limits = { ...defaultMessageLimits, parts: Number.MAX_SAFE_INTEGER };
     this.#top = entitySink(this.#hash, left, limits, 0);
   }
@@ -80,7 +80,7 @@ function addHeader(hash: Hash, headers: HeaderBlock, boundary: string, without: 
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** The octets of a body; their number behind them ends them. */
+/** The octets of a body. Their number comes after them, and so ends them. */
 function leafSink(hash: Hash, encoding: string): Sink {
   let octets = 0;
   const update = (chunk: Buffer | string) => {
@@ -92,5 +92,5 @@ function leafSink(hash: Hash, encoding: string): Sink {
   return encoding === 'binary' ? { write: update, end } : new CanonicalSink({ write: update, end });
 }
 
-/** Lines of base64 are as long as its writer likes (RFC 2045, section 6.8). */
+/** Lines of base64 may have any length that the writer likes (RFC 2045, section 6.8). */
 const withoutSpace = (chunk: Buffer) => chunk.toString('latin1').replaceAll(/[\t\n\r ]+/g, '');

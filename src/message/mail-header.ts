@@ -12,25 +12,25 @@ export interface AddressJson {
 export interface HeadersJson {
   subject: string | null;
   from: AddressJson[];
-  /** The Sender, if it is given beside the authors (RFC 5322, section 3.6.2). It proves nothing. */
+  /** The Sender, if it is given besides the authors (RFC 5322, section 3.6.2). It proves nothing. */
   sender: AddressJson | null;
   to: AddressJson[];
   cc: AddressJson[];
   replyTo: AddressJson[];
-  /** With angle brackets; as in the ledger, unless a protected header has another one. */
+  /** With angle brackets. The same as in the ledger, unless a protected header has a different one. */
   messageId: string | null;
   inReplyTo: string | null;
-  /** ISO 8601 in UTC; null when missing or unreadable. */
+  /** ISO 8601 in UTC; null if missing or unreadable. */
   date: string | null;
 }
 
-/** The authors and the sender that a message names: the one reading, for policy and display. */
+/** The authors and the sender that a message names. Policy and display both use this one reading. */
 export interface Authors {
   /** All addresses of all From fields. */
   readonly from: readonly (Address | KnownAddress)[];
   /** Why From names no usable author: it is missing, repeated, or not a list of RFC 5322. */
   readonly fault: string | undefined;
-  /** Like `from` and `fault`; empty if there is no Sender field, which is not a fault. */
+  /** Like `from` and `fault`. Empty if there is no Sender field, which is not a fault. */
   readonly sender: AddressList;
 }
 
@@ -113,20 +113,20 @@ function toJson(address: Address | KnownAddress): AddressJson {
 }
 
 function readDate(value: string | undefined): string | null {
-  // V8 reads RFC 5322 dates with comments, and much that is not a date
+  // V8 reads RFC 5322 dates with comments, but also much that is not a date
   if (value === undefined || !/\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d{2}/.test(value)) return null;
   const time = Date.parse(value);
   return Number.isNaN(time) ? null : new Date(time).toISOString();
 }
 
 /**
- * The Message-ID of a message with its angle brackets (RFC 5322 section 3.6.4): of the first such field. Null if it is
- * missing or invalid. This is the only reading, so ledger, duplicate detection and hand-off agree.
+ * The Message-ID of a message with its angle brackets (RFC 5322 section 3.6.4), from the first such field. Null if it
+ * is missing or invalid. This is the only reading, so ledger, duplicate detection and hand-off agree.
  */
 export function readMessageId(headers: HeaderBlock): string | null {
   const value = (headers.get('message-id') ?? '').slice(0, LONGEST);
   return /^<[!-;=?-~]+>/.exec(value)?.[0] ?? null;
 }
 
-/** Octets of a line that a server accepts (RFC 5321, section 4.5.3.1.6). */
+/** Octets of a line that servers accept (RFC 5321, section 4.5.3.1.6). */
 const LONGEST = 998;

@@ -5,11 +5,11 @@ import { SealpostError } from '../errors.ts';
 export interface Mailbox {
   /** Without the quotes and escapes of a quoted local part. */
   readonly localPart: string;
-  /** As written; for an address literal with its brackets. */
+  /** As written. An address literal keeps its brackets. */
   readonly domain: string;
   /** The text as it was accepted. */
   readonly address: string;
-  /** The domain as it is compared, looked up and sent. */
+  /** The domain in the form that is compared, looked up and sent. */
   readonly host: MailHost;
   /** The form for comparison: equal for two texts that name the same mailbox. */
   readonly key: string;
@@ -21,11 +21,11 @@ const DOT_STRING_UTF8 =
 /** A quoted local part without white space and angle brackets, which some servers would misread. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])*"$/;
 
-/** Nothing in it that `checkCharacters` refuses: most addresses. */
+/** Contains nothing that `checkCharacters` refuses. This matches most addresses. */
 const VISIBLE_ASCII = /^[!-;=?-~]*$/;
 
 /**
- * Reads an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly: a valid address
+ * Parses an envelope address (RFC 5321, section 4.1.2; with `utf8` RFC 6531, section 3.3), strictly. A valid address
  * contains no CR, LF, control character, space or angle bracket, so it cannot become a second SMTP command. The caller
  * handles the empty reverse path.
  *
@@ -80,7 +80,7 @@ export function comparableAddress(address: string): string | undefined {
   }
 }
 
-/** True when both are valid and name the same mailbox. */
+/** True if both are valid and name the same mailbox. */
 export function sameAddress(a: string, b: string): boolean {
   const first = comparableAddress(a);
   return first !== undefined && first === comparableAddress(b);

@@ -13,11 +13,11 @@ const MAX_PADDING = 1000;
 
 /** Where the octets of a multipart body go. */
 export interface MultipartHandler {
-  /** The sink of the part with this index (from 0); it ends where the part ends. */
+  /** Returns the sink for the part with this index (from 0). It ends where the part ends. */
   part(index: number): Sink;
-  /** The sink for octets before the first delimiter; dropped if not given. */
+  /** The sink for octets before the first delimiter. Default: they are dropped. */
   preamble?: Sink;
-  /** The sink for octets after the closing delimiter; dropped if not given. */
+  /** The sink for octets after the closing delimiter. Default: they are dropped. */
   epilogue?: Sink;
 }
 
@@ -25,8 +25,8 @@ type LineKind = 'delimiter' | 'close' | 'text' | 'open';
 
 /**
  * Splits a multipart body (RFC 2046, section 5.1.1) as a stream. The octets of a part are exact: the line end before a
- * delimiter belongs to the delimiter. CRLF and LF line ends. If the closing delimiter is missing, the last part ends
- * with the body (see `closed`).
+ * delimiter belongs to the delimiter. Line ends may be CRLF or LF. If the closing delimiter is missing, the last part
+ * ends with the body (see `closed`).
  *
  * Errors: `mime-malformed` for an impossible boundary, `mime-limit` for a boundary that is too long, or for too many
  * parts.
@@ -35,20 +35,23 @@ export class MultipartSplitter implements Sink {
   readonly #handler: MultipartHandler;
   readonly #limits: MessageLimits;
   readonly #marker: Buffer;
-  /** The marker after a line end. Searching for it, lines of dashes cost no more than other text. */
+  /**
+   * The marker together with the line end before it. When this is searched for, lines of dashes cost no more than other
+   * text.
+   */
   readonly #atLine: Buffer;
   readonly #budget: Budget | undefined;
   #current: Sink | undefined;
   #region: 'preamble' | 'part' | 'epilogue' = 'preamble';
   #carry: Buffer = Buffer.alloc(0);
-  /** The first octet in the carry, or the next one, is at the start of a line. */
+  /** Whether the first octet in the carry, or else the next octet, is at the start of a line. */
   #lineStart = true;
   /** Number of parts begun so far. */
   parts = 0;
-  /** The closing delimiter was found. */
+  /** Whether the closing delimiter was found. */
   closed = false;
 
-  /** @param limits with the budget that is drawn on: nested multiparts are scanned once per level */
+  /** @param limits with the budget to draw on: nested multiparts are scanned once per level */
   constructor(boundary: string, handler: MultipartHandler, limits: MessageLimits = defaultMessageLimits) {
     const name = boundary.trimEnd();
     if (name === '') throw new SealpostError('mime-malformed', 'a multipart has no boundary parameter');
@@ -84,7 +87,7 @@ export class MultipartSplitter implements Sink {
     this.#current = undefined;
   }
 
-  /** Handles everything that can be decided; returns what must wait for more octets. */
+  /** Handles everything that can be decided. Returns what must wait for more octets. */
   #process(octets: Buffer, final: boolean): Buffer {
     let start = 0;
     let search = 0;
@@ -120,10 +123,10 @@ export class MultipartSplitter implements Sink {
     this.#current?.write(start === 0 && end === octets.length ? octets : octets.subarray(start, end));
   }
 
-  /** Index of the next marker that stands at a line start, or -1. */
+  /** Index of the next marker at the start of a line, or -1. */
   #findMarker(octets: Buffer, from: number): number {
     if (from === 0 && this.#lineStart && startsWith(octets, this.#marker)) return 0;
-    // the first octets after a delimiter line are at a line start too: their LF is in the same buffer
+    // the first octets after a delimiter line are at the start of a line too, and their LF is in the same buffer
     const lf = octets.indexOf(this.#atLine, Math.max(0, from - 1));
     if (lf < 0) return -1;
     this.#budget?.spend(costs.comparison);

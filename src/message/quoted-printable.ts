@@ -16,11 +16,11 @@ function hexValue(octet: number | undefined): number {
 
 /**
  * Decodes quoted-printable (RFC 2045, section 6.7) as a stream. Tolerant as that section advises: white space at line
- * ends is dropped, an `=` that starts no valid sequence is kept. Line ends are unchanged.
+ * ends is dropped, and an `=` that starts no valid sequence is kept. Line ends are unchanged.
  */
 export class QuotedPrintableDecoder implements Sink {
   readonly #output: Sink;
-  /** The last octets that cannot be decided yet: white space, or `=` with what follows it. */
+  /** The last octets, which cannot be decided yet: white space, or `=` with what follows it. */
   #carry: Buffer = Buffer.alloc(0);
 
   constructor(output: Sink) {
@@ -38,7 +38,7 @@ export class QuotedPrintableDecoder implements Sink {
     this.#output.end();
   }
 
-  /** Writes what can be decided; returns (a copy of) the rest, which is empty when `final`. */
+  /** Writes what can be decided. Returns (a copy of) the rest, which is empty if `final`. */
   #decode(octets: Buffer, final: boolean): Buffer {
     const out = Buffer.allocUnsafe(octets.length);
     let length = 0;
@@ -53,7 +53,7 @@ export class QuotedPrintableDecoder implements Sink {
       } else if (octet === SPACE || octet === TAB) {
         const end = skipSpace(octets, at);
         const open = end === octets.length || (octets[end] === CR && end + 1 === octets.length);
-        // an unfinished run of white space is kept up to a sensible length; beyond that it is text
+        // an unfinished run of white space is kept up to a sensible length; beyond that, it is text
         if (open && !final && octets.length - at < 1000) break;
         if (!isLineEnd(octets, end) && !(final && end === octets.length)) {
           length += octets.copy(out, length, at, end);
@@ -68,7 +68,7 @@ export class QuotedPrintableDecoder implements Sink {
     return Buffer.from(octets.subarray(at));
   }
 
-  /** What an `=` starts: an octet, a soft line break, or undefined when more octets are needed. */
+  /** What an `=` starts: an octet, a soft line break, or undefined if more octets are needed. */
   #escape(octets: Buffer, at: number, final: boolean): { next: number; octet?: number } | undefined {
     const high = hexValue(octets[at + 1]);
     const low = hexValue(octets[at + 2]);
@@ -98,9 +98,9 @@ const HEX = '0123456789ABCDEF';
 const MAX_LINE = 76;
 
 /**
- * Encodes text as quoted-printable (RFC 2045, section 6.7): CRLF line ends of the input stay line ends,
- * everything that a gateway could change is escaped: white space at line ends, a dot alone and `From ` at
- * a line start (RFC 5751, section 3.1.3 calls for this in signed text).
+ * Encodes text as quoted-printable (RFC 2045, section 6.7). CRLF in the input stays a line end. Everything that a
+ * gateway could change is escaped: white space at line ends, and at the start of a line a lone dot and `From ` (RFC
+ * 5751, section 3.1.3 requires this in signed text).
  */
 export class QuotedPrintableEncoder implements Sink {
   readonly #output: Sink;
@@ -124,7 +124,7 @@ export class QuotedPrintableEncoder implements Sink {
     this.#output.end();
   }
 
-  /** Encodes octets up to `limit`; returns how far it came (one more where a CRLF goes across it). */
+  /** Encodes octets up to `limit`. Returns how far it got (one octet further if a CRLF straddles the limit). */
   #encode(octets: Buffer, limit: number): number {
     // three characters for an octet, and a soft line break of three for each line
     const out = Buffer.allocUnsafe(Math.ceil(limit * 3.2) + 16);
@@ -146,7 +146,7 @@ export class QuotedPrintableEncoder implements Sink {
         out[length++] = CR;
         out[length++] = LF;
         column = 0;
-        // the same octet again, now at a line start
+        // the same octet again, now at the start of a line
         continue;
       }
       if (plain) {

@@ -13,14 +13,14 @@ import type { Sink } from './sink.ts';
 import { SevenBitScan, type TransferSurvey } from './transfer-survey.ts';
 
 /**
- * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway that does it
+ * How far transfer encodings change. `signed`: everything that is not 7bit is encoded, because a gateway that did it
  * later would break the signature (RFC 8551, section 3.1.3). `binary-only`: only binary parts, whose line ends must not
- * be made canonical. The label of each part counts, not that of the multipart around it: senders forget that RFC 2045,
- * section 6.4 wants the widest one there.
+ * be made canonical. The label of each part counts, not that of the multipart around it, because senders forget that
+ * RFC 2045, section 6.4 wants the widest one there.
  *
- * `exact`: as `signed`, for content of somebody else that is handed on. Octets of a part do not change: where the line
- * ends of a text are more than LF and CRLF, it becomes base64, because a bare CR that is made a line end may make a
- * line that divides parts, or a field of a header.
+ * `exact`: like `signed`, for somebody else's content that is handed on. The decoded octets of a part do not change: if
+ * a text has line ends other than LF and CRLF, it becomes base64. A bare CR that was turned into a line end could
+ * create a boundary line, or a header field.
  */
 export type SevenBitMode = 'signed' | 'exact' | 'binary-only';
 
@@ -51,7 +51,7 @@ class Open implements Sink {
  * Takes a MIME entity and writes it with transfer encodings that survive transport. Types, names and the order of parts
  * stay. Preamble and epilogue are dropped if everything becomes 7bit. The output is not ended.
  *
- * @param survey of the same entity: the first pass fills it, and its output is ignored
+ * @param survey of the same entity: the first pass fills it, and the output of that pass is ignored
  *
  * Errors: `mime-limit`, `mime-malformed`.
  */
@@ -76,7 +76,7 @@ interface Place {
   survey: TransferSurvey | undefined;
 }
 
-/** A nested entity at that place. */
+/** A nested entity at this place. */
 function below({ output, mode, limits, depth, survey }: Place): Sink {
   return sevenBitEntity(output, mode, limits, depth + 1, survey);
 }
@@ -93,7 +93,7 @@ function bodySink(headers: HeaderBlock, place: Place): Sink {
   const composite = divisible || contentType.value === 'message/rfc822';
   const concerned = mode !== 'binary-only' || composite ? identity : transferEncoding === 'binary';
   if (opaqueMultiparts.includes(contentType.value)) {
-    // signed by somebody else: its octets must not be changed
+    // signed by somebody else, so its octets must not be changed
     writeHeader(headers, undefined, { output, mode: mode === 'exact' ? mode : 'binary-only' });
     return mode === 'exact' ? new NoBareCr(open) : open;
   }
@@ -127,7 +127,10 @@ function compositeLabel(transferEncoding: string, mode: SevenBitMode): string | 
   return transferEncoding === 'binary' ? '8bit' : undefined;
 }
 
-/** A leaf of 8bit lines: text as quoted-printable, the rest as base64, with canonical line ends; or base64 as it is. */
+/**
+ * A leaf of 8bit lines: text becomes quoted-printable and the rest base64, with canonical line ends; or it becomes
+ * base64 as it is.
+ */
 function encodedText(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 'output' | 'mode'>): Sink {
   if (place.mode === 'exact') {
     writeHeader(headers, 'base64', place);
@@ -139,7 +142,7 @@ function encodedText(headers: HeaderBlock, info: EntityInfo, place: Pick<Place, 
   return new CanonicalSink(isText ? new QuotedPrintableEncoder(open) : new Base64Encoder(open), 'cr-and-lf');
 }
 
-/** A leaf labelled 7bit, or unlabelled: checks whether that is true before its header is written. */
+/** A leaf labelled 7bit, or unlabelled. Checks whether that is true before its header is written. */
 class UnlabelledLeaf implements Sink {
   readonly #headers: HeaderBlock;
   readonly #info: EntityInfo;
@@ -184,7 +187,8 @@ class UnlabelledLeaf implements Sink {
 }
 
 /**
- * For octets that are neither changed nor encoded again: a CR that is no line end is refused. Errors: `mime-malformed`.
+ * For octets that are neither changed nor encoded again. A CR that is not part of a line end is refused. Errors:
+ * `mime-malformed`.
  */
 class NoBareCr implements Sink {
   readonly #output: Sink;
@@ -251,8 +255,8 @@ export function withLineEnd(raw: Buffer): Buffer {
 }
 
 /**
- * Writes a multipart's body again, with converted parts.
- * @param part takes the part of that index, counted from 0, with its header
+ * Writes the body of a multipart again, with converted parts.
+ * @param part takes the part with this index, counted from 0, and its header
  */
 export function rewriteMultipart(
   boundary: string,
@@ -261,7 +265,7 @@ export function rewriteMultipart(
 ): Sink {
   const delimiter = `--${boundary.trimEnd()}`;
   let begun = false;
-  /** Preamble and epilogue: nobody reads them, but they are only dropped if the output must be 7bit. */
+  /** Preamble and epilogue. Nobody reads them, but they are only dropped if the output must be 7bit. */
   const aside = (): Sink => ({
     write: (chunk) => {
       if (mode !== 'binary-only') return;

@@ -1,11 +1,11 @@
 /**
  * The one interface of the codec's push pipeline. Everything is synchronous. The driver reads a chunk (perhaps
  * asynchronously), pushes it through the stages, then drains the output. So a stage needs no promises, and memory is
- * bounded by the chunk and what a stage has to keep.
+ * bounded by the chunk and by what a stage must keep.
  */
 
 /**
- * Takes octets in order; `end` is called once, after the last of them. Both may throw a SealpostError. The writer must
+ * Takes octets in order. `end` is called once, after the last of them. Both may throw a SealpostError. The writer must
  * not change a chunk afterwards, so a sink may keep it.
  */
 export interface Sink {
@@ -35,7 +35,7 @@ export class BufferSink implements Sink {
     return Buffer.concat(this.chunks, this.length);
   }
 
-  /** The octets since the last call; the sink is empty afterwards. */
+  /** The octets since the last call. The sink is empty afterwards. */
   drain(): Buffer[] {
     this.length = 0;
     return this.chunks.splice(0);

@@ -1,11 +1,11 @@
-/** The trace fields of a message that we hand on: Received (RFC 5321 section 4.4), and that of our mailboxes. */
+/** The trace fields of a message that we hand on: Received (RFC 5321 section 4.4), and our own. */
 import { createHmac } from 'node:crypto';
 import type { HeaderBlock } from './headers.ts';
 
-/** Field of a mail that has been with us: in which mailbox of ours, or that we have sent it to a partner. */
+/** Marks a mail that has been here: in which of our mailboxes, or that we sent it to a partner. */
 export const traceField = 'X-Sealpost-Trace';
 
-/** In the place of a mailbox, for mail to partners. No mailbox can have that name. */
+/** Stands in for a mailbox in mail to partners. No mailbox can have this name. */
 const partners = '(partners)';
 
 /** RFC 5321, section 6.3: a server that counts hops must allow at least 100. */
@@ -15,13 +15,13 @@ const mostHops = 100;
 export type Tracer = (mailbox: string) => string;
 
 /**
- * The values say nothing to others, and two installations do not take each other's for their own.
+ * Makes values that tell others nothing, so that two installations do not take each other's for their own.
  *
  * @param deriveKey gives the same key in all processes of the installation
  */
 export function tracerOf(deriveKey: (purpose: string) => Buffer): Tracer {
   let key: Buffer | undefined;
-  // Each mail needs the same few: there are no more than mailboxes in the configuration.
+  // Each mail needs the same few values. There are no more than mailboxes in the configuration.
   const known = new Map<string, string>();
   return (mailbox) => {
     let value = known.get(mailbox);
@@ -38,9 +38,9 @@ export function tracerOf(deriveKey: (purpose: string) => Buffer): Tracer {
 export const sentTrace = (trace: Tracer): string => trace(partners);
 
 /**
- * Why a mail goes round in circles: we have sent it to a partner before, it has been in this mailbox, or at more than
- * 100 servers. Undefined if it does not. Anybody can write the field who has seen one, and then has only their own mail
- * refused.
+ * Why a mail goes round in circles: we have sent it to a partner before, it has been in this mailbox, or it has passed
+ * more than 100 servers. Undefined if it does not. Anybody who has seen such a field can write it, but only gets their
+ * own mail refused.
  *
  * @param mailbox where it arrives; undefined for a mail that is to leave
  */
@@ -60,11 +60,9 @@ export function loopOf(
   return hops > mostHops ? `it has passed through more than ${mostHops} servers` : undefined;
 }
 
-/**
- * The trace field of a message that we hand on (RFC 5321, section 4.4), and the text that may stand in fields of ours.
- */
+/** The trace field of a message that we hand on (RFC 5321, section 4.4), and text that may stand in our fields. */
 
-/** What is known of how a message came to us. */
+/** What is known about how a message came to us. */
 export interface Arrival {
   id: string;
   /** `detail` of `smtp`: `client` (address), `helo`, `protocol`. */
@@ -74,8 +72,8 @@ export interface Arrival {
 }
 
 /**
- * The field Received, without its line end. The recipient is only named if there is one, because others must not learn
- * of each other. Who submitted a mail is not named either: partners need not know the machines of our network.
+ * The field Received, without its line end. The recipient is named only if there is just one, because recipients must
+ * not learn of each other. Nor is the submitting program named: partners need not know the machines of our network.
  */
 export function receivedField(
   { id, origin, receivedAt }: Arrival,
@@ -88,7 +86,7 @@ export function receivedField(
   const from = kind === 'smtp' ? `from ${host(said('helo'))} (${literal(said('client'))})\r\n ` : '';
   const protocol = /^[A-Z0-9]{1,16}$/.test(said('protocol')) ? said('protocol') : 'SMTP';
   const overSmtp = kind === 'smtp' || kind === 'submission';
-  // there is no registered word for IMAP: a comment says it
+  // there is no registered word for IMAP, so a comment says it
   const by = overSmtp ? `with ${protocol}` : `(over ${kind === 'imap' ? 'IMAP' : fieldWord(kind)})`;
   const to = only !== undefined && others.length === 0 && /^[!-~]+$/.test(only) ? `\r\n for <${only}>` : '';
   return `Received: ${from}by ${hostname} ${by}\r\n id ${fieldWord(id)}${to};\r\n ${mailDate(receivedAt)}`;
@@ -108,7 +106,7 @@ export function mailDate(at: number): string {
   return new Date(at).toUTCString().replace('GMT', '+0000');
 }
 
-/** Text of ours in a field: visible ASCII without what has a meaning there. */
+/** Our own text in a field: visible ASCII, without characters that have a meaning there. */
 export function fieldWord(text: string): string {
   return text.replace(/[^!#-'*-:<-[\]-~]/g, '_').slice(0, 300);
 }

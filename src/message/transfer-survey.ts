@@ -10,12 +10,12 @@ export class SevenBitScan {
   #lineLength = 0;
   #safe = true;
 
-  /** @param bareCr a CR without LF is not 7bit data either */
+  /** @param bareCr whether a CR without LF disqualifies the octets too */
   constructor(bareCr = false) {
     this.#crs = bareCr ? new CrWatch() : undefined;
   }
 
-  /** `isSafe` of all that there is. */
+  /** `isSafe`, once all octets have been read. */
   get ends(): boolean {
     return this.#safe && this.#crs?.open !== true;
   }
@@ -34,7 +34,7 @@ export class SevenBitScan {
     let lineLength = this.#lineLength;
     for (const octet of chunk) {
       lineLength = octet === 0x0a ? 0 : lineLength + 1;
-      // the CR of the line end is counted, so one more
+      // one more, because the CR of the line end is counted
       if (octet === 0 || octet > 127 || lineLength > MAX_LINE + 1) {
         this.#safe = false;
         return false;
@@ -46,8 +46,8 @@ export class SevenBitScan {
 }
 
 /**
- * Which of the parts that should be 7bit, labelled or not, really are. A first pass writes it, and the second reads it,
- * over the same octets. So a large part needs neither memory nor an unnecessary encoding.
+ * Which of the parts that should be 7bit, labelled or not, really are. A first pass over the octets writes it, and a
+ * second one reads it. So a large part needs neither memory nor an unnecessary encoding.
  */
 export class TransferSurvey {
   readonly #safe: boolean[] = [];

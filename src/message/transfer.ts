@@ -9,8 +9,8 @@ import { UuDecoder } from './uuencode.ts';
  * A sink that decodes a Content-Transfer-Encoding (RFC 2045, section 6) into `output`. 7bit, 8bit and binary are the
  * octets themselves, so `output` is returned as it is.
  *
- * Errors: `transfer-encoding` for an encoding that does not exist, at once; a body that does not decode raises the same
- * code while it is written.
+ * Errors: `transfer-encoding` at once for an encoding that does not exist; the same code while it is written for a body
+ * that cannot be decoded.
  *
  * @param budget that the octets draw on
  */

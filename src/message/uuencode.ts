@@ -2,13 +2,13 @@ import { SealpostError } from '../errors.ts';
 import type { Sink } from './sink.ts';
 
 const MAX_LINE = 1000;
-/** Octets whose lines are held at once, because an array of lines costs many times their octets. */
+/** Octets whose lines are held at once, because an array of lines takes many times the memory of their octets. */
 const PIECE = 64 * 1024;
 
 /**
- * Decodes uuencode (POSIX): everything from the `begin` line to the `end` line; text around it is dropped.
+ * Decodes uuencode (POSIX), from the `begin` line to the `end` line. Text around them is dropped.
  *
- * Errors: `transfer-encoding` when there is no `begin` line, or a line is not as long as it says.
+ * Errors: `transfer-encoding` if there is no `begin` line, or if a line is not as long as it says.
  */
 export class UuDecoder implements Sink {
   readonly #output: Sink;

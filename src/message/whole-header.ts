@@ -11,12 +11,12 @@ const once = [
   ...['subject', 'mime-version', 'content-type', 'content-transfer-encoding', 'content-disposition'],
 ];
 
-/** Fields with addresses: who wrote it, and for whom. */
+/** Fields with addresses: who wrote the mail, and for whom. */
 const addressed = ['from', 'sender', 'reply-to', 'to', 'cc', 'bcc'];
 
 /**
  * Refuses an outgoing mail whose header is not valid in every respect. What we send must mean the same to every reader,
- * so nothing is guessed or repaired as it is for received mail.
+ * so nothing is guessed or repaired as in received mail.
  *
  * Errors: `mime-malformed`, with the number of the line.
  */

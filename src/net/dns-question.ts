@@ -1,6 +1,6 @@
 import dns, { type Answer, type DecodedPacket } from 'dns-packet';
 
-/** Types that `dns-packet` does not read: their data is octets. */
+/** Types that `dns-packet` cannot parse. Their data is plain octets. */
 export type RawType = 'CERT' | 'SMIMEA';
 export type RecordType = 'A' | 'AAAA' | 'MX' | 'TLSA' | 'TXT' | RawType;
 export interface RawRecord {
@@ -11,16 +11,19 @@ export interface RawRecord {
 }
 export type RecordOf<T extends RecordType> = T extends RawType ? RawRecord : Extract<Answer, { type: T }>;
 
-/** How `dns-packet` writes a type. What it does not know becomes type 0 without a word. */
+/** How `dns-packet` writes a type. It silently turns an unknown type into type 0. */
 export const packetType = (type: RecordType) => (type === 'SMIMEA' ? 'UNKNOWN_53' : type);
 
-/** No usable answer: SERVFAIL (which is also what a validating resolver says of forged records), silence, nonsense. */
+/**
+ * No usable answer: SERVFAIL (which is also what a validating resolver says about forged records), silence, or
+ * nonsense.
+ */
 export class DnsFailure extends Error {}
 
 /** Octets of an answer over UDP that no path fragments (DNS flag day 2020). */
 const UDP_SIZE = 1232;
 
-/** A question, and what its reply is known by. */
+/** A question, and what identifies its reply. */
 export class Question {
   readonly name: string;
   readonly type: RecordType;
@@ -69,6 +72,6 @@ export class Question {
   }
 }
 
-/** In lower case and without a dot at its end. */
+/** In lower case, without a final dot. */
 export const plainName = (name: string) => name.toLowerCase().replace(/\.$/, '');
 export const sameName = (a: string, b: string) => plainName(a) === plainName(b);

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import type { DecodedPacket } from 'dns-packet';
 import { DnsFailure, type Question } from './dns-question.ts';
 
-/** Milliseconds after which a connection without questions is closed (RFC 7766 section 6.2.3). */
+/** Milliseconds until a connection without questions is closed (RFC 7766 section 6.2.3). */
 const IDLE = 10_000;
-/** Milliseconds for an answer, with the connection. */
+/** Milliseconds to wait for an answer, including the connection. */
 const PATIENCE = 5000;
 
 interface Pending {
@@ -15,7 +15,7 @@ interface Pending {
 }
 
 /**
- * Questions over one connection (TCP or TLS), many at a time; each message has its length before it (RFC 1035 4.2.2).
+ * Questions over one connection (TCP or TLS), many at a time. Each message is preceded by its length (RFC 1035 4.2.2).
  */
 export class QuestionStream {
   readonly #open: () => Socket;
@@ -70,13 +70,13 @@ export class QuestionStream {
     socket.on('data', (chunk) => {
       if (this.#socket === socket) this.#read(Buffer.from(chunk));
     });
-    // what is kept open for the next question does not keep the process
+    // what is kept open for the next question does not keep the process running
     socket.setTimeout(IDLE, () => over('the resolver did not answer'));
     socket.unref();
     return socket;
   }
 
-  /** Ends the connection, and with it all that was asked over it. */
+  /** Ends the connection, and with it every question asked over it. */
   #fail(why: string): void {
     this.#socket?.destroy();
     this.#socket = undefined;

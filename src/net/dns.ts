@@ -15,29 +15,31 @@ import {
 } from './dns-question.ts';
 import { QuestionStream } from './dns-stream.ts';
 
-/** A resolver that validates DNSSEC, which the operator names. */
+/** A DNSSEC-validating resolver, as the operator configured it. */
 export interface ResolverSettings {
   /** IP address. */
   address: string;
   port: number;
   /** DNS over TLS (RFC 7858). */
   tls: boolean;
-  /** Name in its certificate; default: the address. */
+  /** Name in its certificate. Default: the address. */
   name?: string | undefined;
-  /** CA certificates in PEM, in place of the system's. */
+  /** CA certificates in PEM that replace the system's. */
   ca?: string | undefined;
 }
 
 export interface DnsAnswer<T extends RecordType> {
   records: RecordOf<T>[];
   /**
-   * The resolver has validated all of it: records and aliases, or that there are none (the AD bit of RFC 4035 section
-   * 3.2.3).
+   * Whether the resolver has validated all of it: records and aliases, or that there are none (the AD bit of RFC 4035
+   * section 3.2.3).
    */
   secure: boolean;
   /** False if the name does not exist at all. */
   exists: boolean;
-  /** Where aliases (CNAME) lead to; the name itself if there are none. In lower case, no dot at its end. */
+  /**
+   * The name that aliases (CNAME) lead to, or the name itself if there are none. In lower case, without a final dot.
+   */
   name: string;
 }
 
@@ -47,10 +49,10 @@ export interface Dns {
   close(): void;
 }
 
-/** Milliseconds until a question over UDP is asked again, and how often. */
+/** Milliseconds until a question over UDP is repeated, and how often. */
 const PATIENCE = 2000;
 const TRIES = 3;
-/** Seconds that an answer is remembered at most, and how many are. The resolver has a cache of its own. */
+/** Seconds for which an answer is remembered at most, and how many answers are. The resolver has a cache of its own. */
 const MAX_LIFE = 60;
 const NOTHING_LIFE = 10;
 const REMEMBERED = 2000;
@@ -105,7 +107,7 @@ async function askUdp(name: string, type: RecordType, settings: ResolverSettings
   throw new DnsFailure(`the resolver did not answer (${type} ${name})`);
 }
 
-/** A socket for each question, connected: a port that nobody can guess, and packets of the resolver alone. */
+/** A connected socket for each question: its port cannot be guessed, and it receives packets from the resolver only. */
 async function askUdpOnce(
   question: Question,
   { address, port }: ResolverSettings,
@@ -162,7 +164,7 @@ function read<T extends RecordType>(
     (each): each is RecordOf<T> => each.type === packetType(type) && sameName(each.name, target),
   );
   for (const each of records) life = Math.min(life, 'ttl' in each ? (each.ttl ?? 0) : 0);
-  // that there is nothing is remembered briefly: there might be something soon
+  // that there is nothing is remembered only briefly, because there might be something soon
   if (records.length === 0) life = Math.min(life, NOTHING_LIFE);
   return { answer: { records, secure, exists: rcode === 'NOERROR', name: target }, life };
 }

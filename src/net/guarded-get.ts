@@ -6,10 +6,10 @@ import { http, https } from './node-http.ts';
 export interface GuardedRequest {
   /** http: or https:. */
   url: URL;
-  /** Sent with POST if given, else GET. */
+  /** Sent with POST if given, otherwise GET. */
   body?: Buffer;
   headers?: Record<string, string>;
-  /** Allows addresses of loopback and private networks too. */
+  /** Also allows loopback addresses and private networks. */
   allowPrivate: boolean;
   /** Milliseconds for the whole request. */
   timeout: number;
@@ -17,17 +17,18 @@ export interface GuardedRequest {
   maxLength: number;
   /** Any other media type is refused. */
   mediaType?: string;
-  /** CA certificates in PEM, in place of the system's. */
+  /** CA certificates in PEM that replace the system's. */
   ca?: string;
-  /** With `allowPrivate`: where names lead to, in place of the system's answer. */
+  /** With `allowPrivate`: the addresses that names lead to, instead of the system's answer. */
   lookup?: LookupFunction;
 }
 
 /**
- * Gets one answer from an address that somebody else chose (threats S9): http and https only, the address is checked
- * by the connection's own lookup, redirects are not followed, time and size are limited, and 200 is the only good end.
+ * Gets one answer from an address that somebody else chose (threats S9). Only http and https are allowed, the address
+ * is checked by the connection's own lookup, redirects are not followed, time and size are limited, and anything but a
+ * 200 is an error.
  *
- * Rejects with what went wrong; never with anything of the answer.
+ * Rejects with what went wrong, and never with any part of the answer.
  */
 export async function guardedGet(request: GuardedRequest): Promise<Buffer> {
   const { url, allowPrivate, timeout, maxLength, mediaType } = request;

@@ -9,13 +9,13 @@ export type Resolve = (
   callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-/** Code of the error that a guarded lookup gives for a name that leads to an address it may not use. */
+/** Code of the error that a guarded lookup gives for a name that leads to a forbidden address. */
 export const privateAddressCode = 'SEALPOST_PRIVATE_ADDRESS';
 
 /**
- * A lookup for `net.connect` that refuses names outside the public Internet. It is the lookup of the connection itself,
- * so the address that is checked is the one that is used (no DNS rebinding). If one of several addresses is not public,
- * the name is refused.
+ * A lookup for `net.connect` that refuses names outside of the public Internet. It is the lookup of the connection
+ * itself, so the address that is checked is the one that is used (no DNS rebinding). If one of several addresses is not
+ * public, the name is refused.
  */
 export function guardedLookup(resolve: Resolve = lookup): LookupFunction {
   return (hostname, options, callback) => {
@@ -34,8 +34,8 @@ export function guardedLookup(resolve: Resolve = lookup): LookupFunction {
 }
 
 /**
- * Refuses a URL whose host is an address that is not public: no lookup is made for it. URL has made the address
- * canonical.
+ * Refuses a URL whose host is an address that is not public, because no lookup is made for it. URL has already made the
+ * address canonical.
  *
  * @throws an error of code `privateAddressCode`
  */

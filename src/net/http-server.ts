@@ -1,18 +1,18 @@
-/** The HTTP server of the daemon, with limits in number and time that no client can stretch. */
+/** The HTTP server of the daemon, with limits on number and time that no client can stretch. */
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import { http } from './node-http.ts';
 
 /** Times in milliseconds. */
 export interface HttpLimits {
-  /** Concurrent connections; further ones are closed at accept. */
+  /** Concurrent connections. Further ones are closed when they are accepted. */
   readonly connections: number;
   /** From the first octet of a request to the end of its header. */
   readonly header: number;
-  /** From the first octet of a request to the end of its body; no request here needs one. */
+  /** From the first octet of a request to the end of its body. No request here needs one. */
   readonly request: number;
   /** Between two requests, or without an octet in either direction during one. */
   readonly idle: number;
-  /** For an answer, beyond what its octets need at `minimumRate` (octets per second). */
+  /** Extra time for an answer, on top of what its octets need at `minimumRate` (octets per second). */
   readonly answer: number;
   readonly minimumRate: number;
   /** How often the times of requests are checked. */
@@ -50,7 +50,7 @@ export function createBoundedServer(listener: RequestListener, limits: HttpLimit
   return server;
 }
 
-/** Destroys an answer that is read too slowly: an octet now and then would keep the connection from being idle. */
+/** Closes a connection whose answer is read too slowly. An octet now and then would keep it from being idle. */
 export function limitAnswer(
   response: ServerResponse,
   { answer, minimumRate, every }: HttpLimits = httpLimits,

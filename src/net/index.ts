@@ -1,5 +1,5 @@
 /**
- * The network below mail: which addresses may be connected to, and requests to addresses that others chose, DNS with
+ * The network below mail: which addresses may be connected to, requests to addresses that others chose, and DNS with
  * proof.
  */
 export { createDns, type Dns, type DnsAnswer, type ResolverSettings } from './dns.ts';

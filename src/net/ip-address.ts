@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
-/** IANA's special-purpose, multicast and reserved IPv4 addresses: a webhook must not reach them. */
+/** IANA's special-purpose, multicast and reserved IPv4 addresses, which a webhook must not reach. */
 const special4: [string, number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -38,7 +38,7 @@ const mapped6 = new BlockList();
 mapped6.addSubnet('::ffff:0:0', 96, 'ipv6');
 mapped6.addSubnet('64:ff9b::', 96, 'ipv6');
 
-/** The last 32 bits of an IPv6 address as IPv4. */
+/** The last 32 bits of an IPv6 address, as IPv4. */
 function embedded(address: string): string | undefined {
   const host = new URL(`http://[${address}]/`).hostname.slice(1, -1);
   const [high = '', low = ''] = host.split(':').slice(-2);

@@ -4,8 +4,9 @@ import { createServer, type Server } from 'node:net';
 const shared = ['linux', 'freebsd', 'aix'].includes(process.platform);
 
 /**
- * Listens so that the process that takes over at a reload can listen beside this one. With `takeOver` false, the port
- * must be free: sharing it by accident would give half of the clients to another program. Rejects with Node's error.
+ * Listens in such a way that the process that takes over at a reload can listen beside this one. With `takeOver` false,
+ * the port must be free, because sharing it by accident would give half of the clients to another program. Rejects with
+ * Node's error.
  */
 export async function listenShared(
   server: Server,
@@ -20,7 +21,7 @@ export async function listenShared(
   await listening(server, { host, port, ...(shared ? { reusePort: true } : {}) });
 }
 
-/** The address that a server listens on. */
+/** The address on which a server listens. */
 export function boundTo(server: Server, host: string): string {
   const bound = server.address();
   if (bound === null || typeof bound === 'string') return host;

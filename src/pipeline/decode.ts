@@ -1,6 +1,7 @@
 /**
- * Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, and hands off directly if
- * the only destination is a queue on the same Redis. Otherwise it queues the hand-off.
+ * Decodes a message: removes the S/MIME layers, judges the verdict by the mailbox's policy, and hands the message off
+ * itself if the only destination is a queue on the same Redis, or, for a large message, a folder of this machine.
+ * Otherwise it queues the hand-off.
  */
 import { createHash } from 'node:crypto';
 import type { Harvest } from '../certstore/index.ts';
@@ -38,7 +39,7 @@ export interface DecodeParts {
   profiles: ProfileBook;
   /** Finds out whether a partner has sent a message before. */
   guards: Pick<InboundGuards, 'first'>;
-  /** Tells a partner why its message is refused, as `explain` of `explanation.ts`. */
+  /** Tells a partner why its message is refused. See `explain` in `explanation.ts`. */
   explain: (
     job: InboundJob,
     mailbox: MailboxConfig,
@@ -49,17 +50,20 @@ export interface DecodeParts {
   optionsFor: (mailbox: MailboxConfig) => DecodeOptions;
   /** Limits how many large messages are processed at a time. */
   large: Turns;
-  /** Recognizes mail that has been with us before. */
+  /** Recognizes mail that has been here before. */
   trace: Tracer;
-  /** Takes the certificates that a message showed; it is not waited for. */
+  /** Takes the certificates that a message showed. Nobody waits for it. */
   harvest?: Pick<Harvest, 'take'>;
-  /** Is told of each message that the policy accepts. */
+  /** Called for each message that the policy accepts. */
   onAccepted?: (mail: SignedMail) => void;
-  /** The digest of the keys and certificates that a message was judged with, which waits for others. */
+  /**
+   * A digest of the keys and certificates that a message was judged with. The replay of messages that wait for others
+   * compares it.
+   */
   judgedWith?: (reason: string, mailbox: string, partner: string | null, at: Date) => string;
-  /** Keeps the verdict of a suspended message, for whoever looks at it. It may fail: the message waits all the same. */
+  /** Keeps the verdict of a suspended message for display. It may fail: the message is suspended all the same. */
   keepVerdict?: (id: string, verdict: Verdict) => Promise<void>;
-  /** The only destination of a mailbox, if it is a queue on the same Redis. */
+  /** The destination of a mailbox, if it is the only one and this process can hand off to it. */
   local: (mailbox: string) => LocalDestination | undefined;
 }
 
@@ -83,7 +87,7 @@ async function decodeFor(
 ): Promise<Outcome> {
   const { flow, spool } = parts;
   const { state, octets } = await flow.fetch(job.id, [job.octets], context.end);
-  // A repeated job whose work is already done, or whose message a person has ended.
+  // a repeated job whose work is already done, or whose message a person has ended
   if (state !== 'received') return { done: true };
 
   const options = parts.optionsFor(mailbox);
@@ -119,7 +123,9 @@ async function needed(outcome: Promise<Outcome | undefined>): Promise<Outcome> {
   throw new SealpostError('internal', 'a message without a draft must be decoded again');
 }
 
-/** Judges what was decoded, and acts on it. Undefined if its draft could not be published: then nothing has happened. */
+/**
+ * Judges what was decoded, and acts on it. Undefined if its draft could not be published: then nothing has happened.
+ */
 async function judged(
   decoded: Decoded,
   draft: LocalDraft | undefined,
@@ -217,7 +223,7 @@ async function judged(
   return { done: true };
 }
 
-/** Suspends, drops or refuses a message, and has the partner told why, if it may be. */
+/** Suspends, drops or refuses a message, and has the partner told why, if that is allowed. */
 async function keepOut(
   found: Judged & { job: InboundJob; outer: HeaderBlock; fields: HeaderBlock; code: string | undefined },
   { fate, tell }: Judgement,
@@ -233,7 +239,7 @@ async function keepOut(
   if (unasked !== undefined)
     return {
       ...{ retry: 'signer-revocation', facts: { ...factsOf(verdict, found.code), message: unasked } },
-      // before, nobody would be asked again
+      // not earlier, because nobody would be asked again
       after: askedAgainAfter,
     };
   const explained = tell && (await explain(job, mailbox, [outer, fields], tell));
@@ -257,8 +263,9 @@ async function keepOut(
 }
 
 /**
- * Why nobody could say whether the signer's certificate was revoked, if that is all that is wrong with its signature
- * and the message may be a partner's: then it is judged when they can. For a stranger nobody is asked twice.
+ * Why nobody could say whether the signer's certificate was revoked. Given only if nothing else is wrong with the
+ * signature and the message may be a partner's: then it is judged as soon as somebody can say. For a stranger, nobody
+ * is asked twice.
  */
 function unaskedSigner({ verdict, sender }: Pick<Judged, 'verdict' | 'sender'>): string | undefined {
   if (verdict.signature !== 'untrusted' || sender.claimed.length === 0) return undefined;
@@ -272,7 +279,7 @@ function unaskedSigner({ verdict, sender }: Pick<Judged, 'verdict' | 'sender'>):
   return untrusted.map(({ message, revocation }) => revocation.message ?? message ?? '').join('; ');
 }
 
-/** The subject, where it is kept: the partner's own setting counts before that of the mailbox. */
+/** The subject, if it is kept. The partner's own setting takes precedence over that of the mailbox. */
 function keptSubject(
   mailbox: Pick<MailboxConfig, 'keepSubjects'>,
   { partner }: Pick<Judged['sender'], 'partner'>,
@@ -289,7 +296,7 @@ async function discarded({ small, content, pieces }: Decoded, draft: LocalDraft 
   await Promise.all([written, pieces.abort()]);
 }
 
-/** A message whose content is in its folder already. */
+/** A message whose content is already in its folder. */
 function draftDelivery(
   job: InboundJob,
   destination: string,
@@ -334,7 +341,7 @@ function signersOf(verdict: Verdict): string[] {
     .flatMap(({ valid, thumbprint }) => (valid && thumbprint ? [thumbprint] : []));
 }
 
-/** Thumbprints of our own certificates that it was encrypted for, the outermost first. */
+/** Thumbprints of our own certificates that the message was encrypted for, the outermost first. */
 function matchedKeys({ layers }: Verdict): string[] {
   return layers.flatMap((layer) =>
     'recipients' in layer

@@ -21,23 +21,25 @@ export interface Decoded extends DecodedHead {
   /** The content that goes into the spool. */
   content(): SpoolWriter;
   /**
-   * Contents of S/MIME parts below the message, by their path in the verdict; those without content there are
-   * discarded.
+   * Contents of S/MIME parts below the message, by their path in the verdict. Those without content in the verdict must
+   * be discarded.
    */
   pieces: PieceWriters;
-  /** The parts of the content, if they were asked for; undefined if they cannot be read. `whole`: see `PartLister`. */
+  /**
+   * The parts of the content, if they were requested; undefined if they cannot be read. For `whole`, see `PartLister`.
+   */
   parts(whole: boolean): readonly ListedPart[] | undefined;
   /** Why the decryption failed. Only for the ledger, which the operator reads, never for logs or destinations. */
   detail: string | null;
-  /** Who signed it, with valid signatures. */
+  /** The signers whose signatures are valid. */
   signers: readonly DecodedSigner[];
 }
 
 export interface DecoderParts {
   keys: Pick<LoadedKeys, 'mailboxes'>;
-  /** The certificates of partners that signatures are verified with, as `pinsOf` gives them. */
+  /** The partners' certificates with which signatures are verified, from `pinsOf`. */
   pins: (at: Date) => NonNullable<DecodeOptions['trust']['pinned']>;
-  /** What no path may lead through; another object when that has changed. */
+  /** What no path may lead through. It becomes a different object when it changes. */
   refused?: () => DecodeOptions['trust']['refused'];
   limits: NonNullable<DecodeOptions['limits']>;
   /** How authorities are asked; undefined if they are not. */
@@ -45,7 +47,7 @@ export interface DecoderParts {
   now: () => Date;
 }
 
-/** The decoder options of a mailbox; what does not depend on the message is made once. */
+/** The decoder options of a mailbox. What does not depend on the message is made once. */
 export function decoderOptions(parts: DecoderParts): (mailbox: Pick<MailboxConfig, 'name'>) => DecodeOptions {
   const { keys, pins, refused: refusedNow, limits, authorities, now } = parts;
   const cache = createTrustCache();
@@ -55,7 +57,7 @@ export function decoderOptions(parts: DecoderParts): (mailbox: Pick<MailboxConfi
     const pinned = pins(at);
     const refused = refusedNow?.();
     let options = made.get(name);
-    // they change only when a certificate begins or ends, or something was decided about one
+    // they change only when a certificate begins or ends, or when something was decided about one
     if (options?.trust.pinned !== pinned || options.trust.refused !== refused) options = undefined;
     if (!options) {
       const own = keys.mailboxes.get(name);
@@ -148,7 +150,7 @@ class SpoolOutput implements LargeOutput {
 
 /**
  * Decodes into a folder. Its caller removes the draft, whatever happens. If the draft has failed, the message must be
- * decoded again with `decodeLarge`. So must one with S/MIME parts below it, which are stored on their own.
+ * decoded again with `decodeLarge`. So must a message with S/MIME parts below it, which are stored separately.
  */
 export async function decodeToDraft(
   source: () => AsyncIterable<Buffer>,

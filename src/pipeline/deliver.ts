@@ -42,7 +42,7 @@ async function deliverTo(
   { signal, end }: Pick<JobContext, 'signal' | 'end'>,
 ): Promise<Outcome> {
   const { state, octets } = await flow.fetch(job.id, [job.result, job.content], end);
-  // Done by another process that lost its lock, or ended by a person.
+  // done by another process after this one had lost its lock, or ended by a person
   if (state !== 'decoded' && state !== 'suspended') return { done: true };
   const [result, small] = octets;
   const stored = readResult(result ?? (await spool.read(job.result)));

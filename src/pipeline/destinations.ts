@@ -24,9 +24,9 @@ export interface DestinationsParts
   config: Pick<Config, 'mailboxes' | 'partners' | 'http' | 'redis' | 'limits' | 'smtp'>;
 }
 
-/** Those on the same Redis connect to no mail server. */
+/** Not needed for those on the same Redis, which connect to no mail server. */
 export interface LocalParts extends Omit<DestinationsParts, 'network' | 'rate'> {
-  /** What a person has paused goes the way of all others, and waits there. */
+  /** What a person has paused goes the ordinary way, and waits there. */
   routes: Pick<Routes, 'follow' | 'isPaused' | 'succeeded'>;
   /** As in `LocalDeps`. */
   besideHandoff?: LocalDeps['besideHandoff'];
@@ -36,15 +36,15 @@ export interface Destinations {
   readonly size: number;
   /** Undefined if the mailbox has no destination with that name. */
   find(mailbox: string, name: string): Destination | undefined;
-  /** Attempts at a time that a route of the queue `handoff` has use for. */
+  /** Attempts at a time that a route of the queue `handoff` can use. */
   most(route: string): number;
-  /** What is known of the rate of such a route. */
+  /** What is known about the rate of such a route. */
   pace(route: string): Pace | undefined;
   /** Closes all connections. */
   close(): Promise<void>;
 }
 
-/** Where a suspended message is reported, and with what. */
+/** Where a suspended message is reported, and what the report includes. */
 export interface ReportRoute {
   destination: Destination;
   include: NonNullable<MailboxConfig['onSuspend']>['include'];
@@ -53,7 +53,7 @@ export interface ReportRoute {
 export interface ReportRoutes {
   /** Undefined if no report is wanted. */
   find(job: Pick<FailureJob, 'direction' | 'owner'>): ReportRoute | undefined;
-  /** What is known of the rate of a route of the queue `failures`. */
+  /** What is known about the rate of a route of the queue `failures`. */
   pace(route: string): Pace | undefined;
   close(): Promise<void>;
 }
@@ -61,7 +61,7 @@ export interface ReportRoutes {
 /** Opens the destinations of all mailboxes. Errors: those of `createDestination`. */
 export async function openDestinations(parts: DestinationsParts): Promise<Destinations> {
   const keyOf = (mailbox: string, destination: string) => routeOf('handoff', { mailbox, destination });
-  // All at once, because a folder that does not answer is given up only after seconds.
+  // all at once, because a folder that does not answer is given up only after seconds
   const opened = parts.config.mailboxes.flatMap(({ name, bodyPart, destinations }) =>
     destinations.map(async (settings): Promise<[string, Destination]> => {
       const destination = await open(settings, parts, bodyPart, name);
@@ -80,8 +80,8 @@ export async function openDestinations(parts: DestinationsParts): Promise<Destin
 }
 
 /**
- * The destinations that decrypt hands off to itself: each is the only one of its mailbox, on the same Redis or a folder
- * of this machine. Errors: those of `createDestination`.
+ * The destinations to which decrypt hands off itself: each is the only one of its mailbox, and on the same Redis or a
+ * folder of this machine. Errors: those of `createDestination`.
  */
 export async function openLocalDestinations(
   parts: LocalParts,
@@ -141,7 +141,7 @@ export async function openReportRoutes(parts: DestinationsParts): Promise<Report
   };
 }
 
-/** Makes and checks the URLs that content is fetched from, by the HTTP listener's address. */
+/** Makes and checks the URLs from which content is fetched, at the HTTP listener's address. */
 export function contentUrls(
   { host, port, publicUrl }: Config['http'] & { port: number },
   { deriveKey }: Pick<QueueRoom, 'deriveKey'>,
@@ -158,7 +158,7 @@ function open(
   return createDestination(settings, depsOf(parts, bodyPart, owner));
 }
 
-/** @param owner of the destination: its name is unique among those of one owner */
+/** @param owner of the destination, whose name is unique among those of one owner */
 function depsOf(
   parts: DestinationsParts,
   bodyPart: MailboxConfig['bodyPart'],

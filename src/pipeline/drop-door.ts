@@ -1,13 +1,13 @@
-/** What stands behind a drop folder: its client, the partners, and `submit`. */
+/** What is behind a drop folder: its client, the partners, and `submit`. */
 import type { Client, Rates } from '../client/index.ts';
 import type { OutboundIntake } from '../queue/index.ts';
 import { Outgoing, type PartnerBook, type Submitted, submit } from './submit.ts';
 
 export interface DropDoorParts {
-  /** The client of the folder as it is now. Errors: `client-unknown`, `clients-changed`. */
+  /** The client of the folder, as it is now. Errors: `client-unknown`, `clients-changed`. */
   client(): Client;
   partners: PartnerBook;
-  /** Template of the subject of content: `{name}`, `{stem}`, `{partner}`. */
+  /** Template for the subject of content: `{name}`, `{stem}`, `{partner}`. */
   subject: string;
   intake: OutboundIntake;
   rates: Rates;
@@ -23,7 +23,7 @@ export interface FileToSend {
   key(): string;
 }
 
-/** A file named *.eml is a mail, and may have fields that ask for something; any other is content. */
+/** A file named *.eml is a mail, and may have fields that ask for something. Any other file is content. */
 export function dropDoor(parts: DropDoorParts): { submit(file: FileToSend): Promise<Submitted[]> } {
   const { partners, intake, rates, now } = parts;
   return {

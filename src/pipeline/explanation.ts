@@ -1,6 +1,6 @@
 /**
- * The mail that tells a partner why its message was refused. `tellable` has decided whom to tell what; here it is
- * written and submitted as mail of our own, once for each message, and never as an answer to a machine (RFC 3834).
+ * The mail that tells a partner why its message was refused. `tellable` has decided who is told what. Here the mail is
+ * written and submitted as one of our own, once for each message, and never as an answer to a machine (RFC 3834).
  */
 import { randomUUID } from 'node:crypto';
 import { daemonClient } from '../client/index.ts';
@@ -15,15 +15,15 @@ export interface ExplainerParts extends SubmitParts {
   guards: Pick<InboundGuards, 'mayExplain'>;
 }
 
-/** The id of the explanation, or why there is none, for the operator. */
+/** For the operator: the id of the explanation, or why there is none. */
 export type Explained = { id: string } | { not: string };
 
-/** Milliseconds after the arrival of a message before which nobody is told anything of it. */
+/** Milliseconds after the arrival of a message before which nobody is told anything about it. */
 export const earliestExplanation = 60_000;
 
 /**
- * Explains a refused message. It leaves at the end of a whole minute that does not depend on how long the message took
- * to be decoded, so that its time says nothing.
+ * Explains a refused message. The mail leaves at the end of a whole minute that does not depend on how long the message
+ * took to decode, so its time reveals nothing.
  *
  * Errors: those of the store, and then nothing was sent.
  */
@@ -52,7 +52,7 @@ export async function explain(
       outgoing: Outgoing.mail(() => [mail], 'the explanation'),
       origin: { kind: 'daemon', detail: { message: job.id } },
       nullSender: true,
-      // another text, because the policy was changed in the meantime, is no reason to tell it twice
+      // a different text, because the policy was changed in the meantime, is no reason to tell it twice
       idempotencyKey: `explanation-${job.id}`,
       delivery: { notBefore: leavesAt },
     });
@@ -88,11 +88,11 @@ interface ExplanationFacts {
   to: PartnerConfig['addresses'][number];
   job: Pick<InboundJob, 'messageId' | 'receivedAt'>;
   shortfalls: Tellable['shortfalls'];
-  /** When it leaves. */
+  /** When the mail leaves. */
   at: Date;
 }
 
-/** Nothing of the message is in it but its Message-ID, if that is harmless, and when it came. */
+/** Of the message, it contains only the Message-ID, if that is harmless, and the time of arrival. */
 export function explanationMail({ from, to, job, shortfalls, at }: ExplanationFacts): Buffer {
   const messageId = harmlessId(job.messageId);
   const demands = [...new Set(shortfalls.map(({ demand }) => demand))];
@@ -122,7 +122,7 @@ export function explanationMail({ from, to, job, shortfalls, at }: ExplanationFa
   return Buffer.from(lines.map((line) => `${line}\r\n`).join(''));
 }
 
-/** It is the partner's own text: short, and without what means something in a header, in HTML or to a terminal. */
+/** The partner's own text: short, and without anything that has a meaning in a header, in HTML or to a terminal. */
 function harmlessId(messageId: string | null): string | null {
   return messageId !== null && /^<[A-Za-z0-9.!#$%'*+/=?^_`{|}~@:-]{1,240}>$/.test(messageId)
     ? messageId

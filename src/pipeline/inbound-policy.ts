@@ -1,4 +1,4 @@
-/** The rules of `policy`, applied to a decoded message: what it falls short of, what becomes of it, and who is told. */
+/** Applies the rules of `policy` to a decoded message: what it falls short of, what becomes of it, and who is told. */
 import { createHash } from 'node:crypto';
 import { type Config, type MailboxConfig, type PolicyConfig, partnerKey } from '../config/index.ts';
 import { isAttachment, type ListedPart } from '../handoff/index.ts';
@@ -37,7 +37,7 @@ export interface Judged {
   /** What protected it, and when it is judged by profiles. */
   readonly used: Used | undefined;
   readonly at: Date;
-  /** The parts of the content; undefined if they cannot be read or are not asked for. */
+  /** The parts of the content; undefined if they cannot be read or were not requested. */
   readonly parts: readonly ListedPart[] | undefined;
 }
 
@@ -47,12 +47,12 @@ export interface Judgement {
   readonly tell: Tellable | undefined;
 }
 
-/** Whether rules about attachments may concern mail of a mailbox. */
+/** Whether rules about attachments may concern mail for a mailbox. */
 export function asksForParts({ policy }: Pick<MailboxConfig, 'policy'>, partners: PartnerDirectory): boolean {
   return policy?.attachments !== undefined || partners.anyAttachments;
 }
 
-/** Errors: those of the store, where duplicates are looked for. */
+/** Errors: those of the store, in which duplicates are looked up. */
 export async function judgeMessage(judged: Judged, parts: PolicyParts): Promise<Judgement> {
   const { mailbox, verdict, sender, used, at } = judged;
   const { partners, profiles, strong } = parts;
@@ -63,7 +63,7 @@ export async function judgeMessage(judged: Judged, parts: PolicyParts): Promise<
   const policies = policiesOf(mailbox, sender);
   const shortfalls = shortfallsOf(policies, evidence);
   let fate = assess(verdict, rules, sender, partners, shortfalls);
-  // Last, so that what is not accepted is no message that could be repeated.
+  // last, so that what is not accepted is no message that could be repeated
   const repeated = fate.fate === 'accept' ? await repetition(judged, policies, parts) : undefined;
   if (repeated !== undefined) {
     shortfalls.push(repeated);
@@ -77,14 +77,14 @@ function evidenceOf({ job, verdict, sender, headers, parts }: Judged, strong: Co
   return { verdict, sender, subject: headers.subject, attachments, receivedAt: job.receivedAt, strong };
 }
 
-/** Characters of a name that rules compare; no file needs more. */
+/** Characters of a name that rules compare. No file needs more. */
 const longestName = 255;
 
 /** What rules about attachments go by. */
 export function attachmentsIn(parts: Judged['parts']): AttachmentFacts[] | undefined {
   return parts?.filter(isAttachment).map(({ contentType, originalFileName: name }) => ({
     contentType,
-    // The whole name or none: a file is named by its end as well.
+    // the whole name or nothing, because a file is also recognized by its end
     name:
       name.length > longestName
         ? null
@@ -92,7 +92,7 @@ export function attachmentsIn(parts: Judged['parts']): AttachmentFacts[] | undef
   }));
 }
 
-/** What the partner has sent before; the first policy that says something about duplicates decides. */
+/** What the partner has sent before. The first policy that says something about duplicates decides. */
 async function repetition(
   { job, verdict, sender, headers }: Judged,
   policies: readonly PolicyConfig[],
@@ -107,7 +107,7 @@ async function repetition(
   const id = rule.by === 'content' ? null : messageId;
   const content = rule.by === 'message-id' && messageId !== null ? null : sha256;
   if (id === null && content === null) return undefined;
-  // A From that somebody forged must not make the genuine message a repetition.
+  // a forged From must not turn the genuine message into a repetition
   const what = JSON.stringify([partnerKey(partner), by, id, content]);
   const digest = createHash('sha256').update(what).digest('hex').slice(0, 32);
   const holder = await guards.first(digest, job.id, rule.within);
@@ -121,7 +121,7 @@ async function repetition(
   };
 }
 
-/** What the verdict says of rules that an accepted message falls short of. */
+/** What the verdict says about rules that an accepted message falls short of. */
 export function withShortfalls(verdict: Verdict, lacks: readonly Shortfall[]): Verdict {
   if (lacks.length === 0) return verdict;
   return { ...verdict, policy: { shortfalls: lacks.map(({ code, message }) => ({ code, message })) } };

@@ -1,9 +1,9 @@
 /**
  * The steps of a message, one file each: `decode` and `deliver` inbound, `submit` and `send` outbound, and `report` for
- * suspended messages. A step takes everything it works with (spool, queue, keys, destinations, clock) as arguments, and
- * opens nothing. The processes in `workers/` open these parts, register a step with its queue, and drain. `submit` is
- * called by every entrance for mail to a partner. Start reading with `decode.ts`; `stored.ts` is what it leaves for
- * `deliver.ts`. The two steps that take the codec along are loaded when they are made.
+ * suspended messages. A step takes everything that it works with (spool, queue, keys, destinations, clock) as
+ * arguments, and opens nothing. The processes in `workers/` open these parts, register a step with its queue, and
+ * drain. Every door for mail to a partner calls `submit`. Begin with `decode.ts`; `stored.ts` is what it leaves for
+ * `deliver.ts`. The two steps that need the codec are loaded when they are made.
  */
 
 import type { PartnerConfig } from '../config/index.ts';
@@ -17,12 +17,12 @@ import type { queueDoor as makeQueueDoor, QueueDoorParts } from './queue-door.ts
 import type { sendStep as makeSendStep, SendParts } from './send.ts';
 import type { SubmissionDoorParts } from './submission-door.ts';
 
-/** As `decodeStep` of `decode.ts`. */
+/** See `decodeStep` in `decode.ts`. */
 export async function decodeStep(parts: DecodeParts): Promise<ReturnType<typeof makeDecodeStep>> {
   return (await import('./decode.ts')).decodeStep(parts);
 }
 
-/** As `explain` of `explanation.ts`, loaded with the first message that is refused. */
+/** See `explain` in `explanation.ts`, which is loaded with the first message that is refused. */
 export function explainer(
   parts: Omit<ExplainerParts, 'partners'> & { partners: readonly PartnerConfig[] },
 ): DecodeParts['explain'] {
@@ -41,7 +41,7 @@ export function explainer(
   };
 }
 
-/** As `alertMailer` of `own-mail.ts`, loaded with the first mail. */
+/** See `alertMailer` in `own-mail.ts`, which is loaded with the first mail. */
 export function alertMail(...given: Parameters<typeof makeAlertMailer>): ReturnType<typeof makeAlertMailer> {
   let loaded: Promise<ReturnType<typeof makeAlertMailer>> | undefined;
   return async (mail, key) => {
@@ -50,7 +50,7 @@ export function alertMail(...given: Parameters<typeof makeAlertMailer>): ReturnT
   };
 }
 
-/** As `noticeMailer` of `own-mail.ts`, loaded with the first mail. */
+/** See `noticeMailer` in `own-mail.ts`, which is loaded with the first mail. */
 export function noticeMail(
   ...given: Parameters<typeof makeNoticeMailer>
 ): ReturnType<typeof makeNoticeMailer> {
@@ -61,22 +61,22 @@ export function noticeMail(
   };
 }
 
-/** As `decoderOptions` of `decoding.ts`. */
+/** See `decoderOptions` in `decoding.ts`. */
 export async function decoderOptions(parts: DecoderParts): Promise<ReturnType<typeof makeDecoderOptions>> {
   return (await import('./decoding.ts')).decoderOptions(parts);
 }
 
-/** As `sendStep` of `send.ts`. */
+/** See `sendStep` in `send.ts`. */
 export async function sendStep(parts: SendParts): Promise<ReturnType<typeof makeSendStep>> {
   return (await import('./send.ts')).sendStep(parts);
 }
 
-/** As `submissionDoor` of `submission-door.ts`. */
+/** See `submissionDoor` in `submission-door.ts`. */
 export async function openSubmissionDoor(parts: SubmissionDoorParts): Promise<SubmissionDoor> {
   return (await import('./submission-door.ts')).submissionDoor(parts);
 }
 
-/** As `drop-door.ts`, with the book of partners made. */
+/** See `drop-door.ts`. The partner book is already made. */
 export async function openDropDoor(
   parts: Omit<DropDoorParts, 'partners'> & { partners: readonly PartnerConfig[] },
 ): Promise<ReturnType<typeof makeDropDoor>> {
@@ -87,7 +87,7 @@ export async function openDropDoor(
   return dropDoor({ ...parts, partners: new PartnerBook(parts.partners) });
 }
 
-/** As `queue-door.ts`, with the book of partners made. */
+/** See `queue-door.ts`. The partner book is already made. */
 export async function openQueueDoor(
   parts: Omit<QueueDoorParts, 'partners'> & { partners: readonly PartnerConfig[] },
 ): Promise<ReturnType<typeof makeQueueDoor>> {

@@ -1,4 +1,4 @@
-/** Outgoing data for a partner: content, or a mail if the caller says so. What it contains does not decide. */
+/** Outgoing data for a partner: content, or a mail if the caller says so. What the data contains does not decide. */
 import mime from 'mime';
 import { SealpostError } from '../errors.ts';
 import {
@@ -12,7 +12,7 @@ import {
 export type Octets = Iterable<Buffer> | AsyncIterable<Buffer>;
 
 export interface ContentFacts {
-  /** Media type; by the file name extension unless given. */
+  /** Media type. Default: by the file name extension. */
   type?: string | undefined;
   /** File name for the partner, without folders. Content without a file name must not be empty. */
   name?: string | undefined;
@@ -49,7 +49,7 @@ export class Outgoing {
   }
 
   /**
-   * Content of any kind, which becomes the attachment of a new mail. An empty file with a name is intended; empty
+   * Content of any kind, which becomes the attachment of a new mail. An empty file with a name is intended. Empty
    * content without a name comes from a program that failed.
    *
    * @param source as for `mail`
@@ -72,13 +72,16 @@ export class Outgoing {
   }
 }
 
-/** Text that becomes a field must be one line to every reader: what is more would be lost, or be a field of its own. */
+/**
+ * Text that becomes a field must be one line to every reader. Anything more would be lost, or become a field of its
+ * own.
+ */
 function lineProblem(what: string, text: string): SealpostError | undefined {
   if (!/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(text)) return undefined;
   return new SealpostError('request-invalid', `the ${what} has a control character or a line end`);
 }
 
-/** Why a name cannot be that of an attachment. Who saves it must not be led into another folder. */
+/** Why a name cannot be that of an attachment. The person who saves it must not be led into another folder. */
 export function nameProblem(name: string): SealpostError | undefined {
   if (!['', '.', '..'].includes(name) && name.length <= 255 && !/[/\\]/.test(name))
     return lineProblem('file name', name);

@@ -1,5 +1,5 @@
 /**
- * Mail that Sealpost writes on its own to a partner: it is submitted as any other, and marked as written by a program.
+ * Mail that Sealpost itself writes to a partner. It is submitted like any other, and marked as written by a program.
  */
 import { randomUUID } from 'node:crypto';
 import { daemonClient } from '../client/index.ts';
@@ -18,7 +18,7 @@ export interface OwnMail {
   attachment?: { name: string; type: string; octets: Buffer };
 }
 
-/** The octets of a mail in plain text, with one attachment at most. */
+/** The octets of a mail in plain text, with at most one attachment. */
 export function ownMail({ from, to, subject, body, at, attachment }: OwnMail): Buffer {
   const boundary = `=_${randomUUID()}`;
   const text = [
@@ -55,8 +55,8 @@ export function ownMail({ from, to, subject, body, at, attachment }: OwnMail): B
 }
 
 /**
- * Sends alerts by the partner that the configuration names. Resolves with the id of the message; the same key is the
- * same message. Errors: those of `submit`.
+ * Sends alerts through the partner that the configuration names. Resolves with the id of the message. The same key
+ * gives the same message. Errors: those of `submit`.
  */
 export function alertMailer(config: Config, parts: Omit<SubmitParts, 'partners'>) {
   const partners = new PartnerBook(config.partners);
@@ -96,7 +96,7 @@ encrypt your mail to us for it from {from} on. Until then, please go on
 using the one that you have. Both will be read.
 `;
 
-/** Fills a template in: its subject, and its text. A line of it that names nothing known stays as it is. */
+/** Fills in a template: its subject, and its text. A placeholder that is unknown stays as it is. */
 export function filledNotice(
   template: string,
   facts: Readonly<Record<string, string>>,
@@ -116,7 +116,7 @@ export interface NoticeParts extends Omit<SubmitParts, 'partners'> {
   template: string | undefined;
 }
 
-/** Sends the notice of a next certificate to a partner, protected as all mail to it is. Errors: those of `submit`. */
+/** Sends the notice of a next certificate to a partner, protected like all mail to it. Errors: those of `submit`. */
 export function noticeMailer(config: Config, { template = noticeTemplate, ...parts }: NoticeParts) {
   const partners = new PartnerBook(config.partners);
   return async (
@@ -155,7 +155,7 @@ export function noticeMailer(config: Config, { template = noticeTemplate, ...par
   };
 }
 
-/** Submits mail of our own. Resolves with its id; the same key is the same message. */
+/** Submits mail of our own. Resolves with its id. The same key gives the same message. */
 async function submitOwn(
   parts: SubmitParts,
   { partner, from, to, octets, key, about }: OwnSubmission,
@@ -171,7 +171,7 @@ async function submitOwn(
     });
     return submitted?.id ?? '';
   } catch (error) {
-    // It was sent before, by a process that ended before it could note that; its text has another date.
+    // a process sent it before, but ended before it could record that; the text now has a different date
     if (error instanceof SealpostError && error.code === 'idempotency-conflict') return 'as before';
     throw error;
   }

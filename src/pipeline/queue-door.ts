@@ -1,4 +1,4 @@
-/** What stands behind the queue of a client: the client, the partners, and `submit`. */
+/** What is behind the queue of a client: the client, the partners, and `submit`. */
 import type { Client, Rates } from '../client/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { OutboundIntake } from '../queue/index.ts';

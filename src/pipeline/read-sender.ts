@@ -16,13 +16,13 @@ import { type DecodeOptions, isSignatureLayer, type Verdict } from '../smime/ind
 /** The parts of a decoded message that say who it is from. */
 export interface DecodedHead {
   readonly verdict: Verdict;
-  /** Start of the content, as much as the header of the message to hand off depends on (`headOctets`). */
+  /** Start of the content, as far as the header of the message to hand off depends on it (`headOctets`). */
   readonly head: Buffer;
   /** Header block of the message as received. */
   readonly header: Buffer;
 }
 
-/** Reads the header and resolves the sender; the returned verdict says who it is. */
+/** Reads the header and resolves the sender. The returned verdict says who it is. */
 export function readSender(
   decoded: DecodedHead,
   limits: MessageLimits,
@@ -44,8 +44,8 @@ export function messageLimitsOf({ limits }: DecodeOptions): MessageLimits {
 export const isWhole = ({ layers }: Verdict) => layers.length === 0;
 
 /**
- * The fields of the message to hand off, read once: the policy uses them, and the destinations get them. Of a message
- * that could not be decoded, only the outer header is known.
+ * The fields of the message to hand off. They are read once: the policy uses them, and the destinations get them. For a
+ * message that could not be decoded, only the outer header is known.
  */
 function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits): HeaderBlock {
   if (verdict.status === 'failed') return outerBlock(header, limits);
@@ -53,7 +53,7 @@ function headerOf({ verdict, header, head }: DecodedHead, limits: MessageLimits)
   return composeMessage(delivery, head, limits).headers;
 }
 
-/** The fields of the outer header; none of one that cannot be read. */
+/** The fields of the outer header; empty if it cannot be read. */
 export function outerBlock(header: Buffer, limits: MessageLimits): HeaderBlock {
   try {
     return parseHeaders(header, limits);

@@ -1,10 +1,10 @@
-/** For which partners a message is, and at which of their addresses. */
+/** Which partners a message is for, and at which of their addresses. */
 import type { Client } from '../client/index.ts';
 import { AddressBook, type PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { parseMailbox } from '../message/index.ts';
 
-/** A partner at its first full address or at the given ones; or addresses, each of one partner. */
+/** A partner, at its first full address or at the given ones; or addresses, each of which belongs to one partner. */
 export type To =
   | { partner: string; recipients?: readonly string[] | undefined }
   | { partner?: undefined; recipients: readonly string[] };
@@ -17,7 +17,10 @@ export interface Addressed {
 /** Names in a message. */
 const shownNames = 50;
 
-/** Whose an address is. A partner that the client may not use does not exist for it, in every answer alike. */
+/**
+ * Finds the partner of an address. A partner that the client may not use does not exist for it, and every answer says
+ * so in the same way.
+ */
 export class PartnerBook {
   readonly #partners: readonly PartnerConfig[];
   readonly #book = new AddressBook<PartnerConfig>();

@@ -1,4 +1,4 @@
-/** Reports a suspended message to the destination of `onSuspend`. The result of a report never changes the message. */
+/** Reports a suspended message to the destination of `onSuspend`. The outcome of a report never changes the message. */
 import { failureDocument } from '../handoff/index.ts';
 import type { FailureJob, Flow, JobContext, Ledger, Outcome } from '../queue/index.ts';
 import { isLoss, type Spool } from '../spool/index.ts';
@@ -32,12 +32,12 @@ async function report(
 ): Promise<Outcome> {
   const { ledger } = parts;
   const record = await ledger.get(job.id);
-  // Terminated so long ago that its record is gone.
+  // terminated so long ago that its record is gone
   if (!record) return { done: true };
   const document = failureDocument(job, record, destination.name);
   const original = include === 'original' ? await originalOf(job.id, parts) : undefined;
   let outcome = await destination.report({ document, original }, signal);
-  // The message may be suspended for just that reason, or have ended meanwhile. The report is sent without it.
+  // The message may be suspended for just that reason, or may have ended meanwhile. The report is sent without it.
   if ('suspend' in outcome && original && isLoss(outcome.suspend))
     outcome = await destination.report({ document, original: null }, signal);
   const { name } = destination;

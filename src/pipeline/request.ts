@@ -1,10 +1,13 @@
-/** What a client may ask for beside the mail itself: metadata, an idempotency key, when and how urgently it leaves. */
+/**
+ * What a client may ask for besides the mail itself: metadata, an idempotency key, and when and how urgently it is
+ * sent.
+ */
 import { SealpostError } from '../errors.ts';
 import { decodeWords, type HeaderBlock, type HeaderField, traceField } from '../message/index.ts';
 import type { DeliveryOptions } from '../queue/index.ts';
 
 export interface Request {
-  /** Pairs of the client's own. */
+  /** Key-value pairs that the client chose. */
   metadata?: Record<string, string> | undefined;
   idempotencyKey?: string | undefined;
   delivery?: DeliveryOptions | undefined;
@@ -28,11 +31,11 @@ export function checkRequest({ metadata, idempotencyKey, delivery }: Request, no
   if (metadata !== undefined) checkMetadata(metadata);
   if (idempotencyKey !== undefined && !keyForm.test(idempotencyKey))
     throw invalid('the idempotency key is empty, too long or has other characters', 'use 1 to 200 of ASCII');
-  // Whether a repetition comes in time does not matter: the message may have left long ago.
+  // whether a repetition comes in time does not matter, because the message may have left long ago
   if (delivery !== undefined) checkDelivery(delivery, idempotencyKey === undefined ? now : 0);
 }
 
-/** Whether it may only repeat what is known: a new message would have expired. */
+/** Whether the request can only repeat a known message, because a new one would have expired. */
 export const isOver = ({ delivery }: Request, now: number): boolean =>
   delivery?.notAfter !== undefined && delivery.notAfter <= now;
 
@@ -63,7 +66,9 @@ function checkDelivery({ priority, notBefore, notAfter }: DeliveryOptions, now: 
     throw invalid('notAfter is not after now and notBefore', 'leave it out for a message that never expires');
 }
 
-/** Fields of a mail that are meant for Sealpost, and never leave. Traces do: they stop a mail that comes back. */
+/**
+ * Fields of a mail that are meant for Sealpost, and are never sent. Trace fields are: they stop a mail that comes back.
+ */
 const fieldPrefix = 'x-sealpost-';
 const trace = traceField.toLowerCase();
 
@@ -75,7 +80,7 @@ export function requestOfFields(headers: HeaderBlock): Request {
   const once = new Map<string, string>();
   for (const { key, name, value: written } of headers.fields.filter(isRequest)) {
     const what = key.slice(fieldPrefix.length);
-    // Libraries for mail encode text beyond ASCII, and words that are too long for a line (RFC 2047).
+    // mail libraries encode non-ASCII text, and words that are too long for a line (RFC 2047)
     const value = decodeWords(written);
     if (what === 'metadata') {
       const equals = value.indexOf('=');

@@ -31,22 +31,22 @@ export interface SendParts {
   flow: Pick<Flow, 'fetch' | 'sent'>;
   /** Undefined if there is no partner with that name. */
   route: (partner: string) => SendRoute | undefined;
-  /** How mail for the partner is protected with the current keys; throws a `SealpostError` if that is impossible. */
+  /** How mail for the partner is protected with the current keys. Throws a `SealpostError` if that is impossible. */
   protection: (partner: PartnerConfig) => EncodeOptions | Promise<EncodeOptions>;
   limits: Pick<Config['limits'], 'work' | 'output'>;
   /** Name of this machine in the mail. */
   hostname: string;
-  /** Marks what was sent, so that it is known when it comes back. */
+  /** Marks what was sent, so that it is recognized when it comes back. */
   trace: Tracer;
-  /** True for an address at which we receive mail ourselves: what is sent there is to come back. */
+  /** True for an address at which we receive mail ourselves. What is sent there is supposed to come back. */
   isOwn: (recipient: string) => boolean;
-  /** Keys that sign; none for mail without DKIM. */
+  /** Keys that sign; empty for mail without DKIM. */
   dkim: readonly DkimKey[];
   /** The time of day, in milliseconds since the epoch. */
   now: () => number;
-  /** As `opensAt` of the room `partner`. */
+  /** See `opensAt` in the room `partner`. */
   opensAt: (windows: Windows, now: number) => number | null;
-  /** The digest of the keys and certificates that mail to a partner is judged with, by its key. */
+  /** A digest of the keys and certificates that mail to a partner is judged with, by the partner's key. */
   judgedWith?: (partner: string, reason: string) => string;
 }
 
@@ -66,7 +66,7 @@ export function sendStep(
   };
 }
 
-/** Why a message does not leave now: it is too early or too late. Nobody is asked, and no attempt counts. */
+/** Why a message is not sent now: it is too early or too late. Nobody is asked, and no attempt counts. */
 function heldBack(
   { delivery: { notBefore = 0, notAfter = Number.POSITIVE_INFINITY } = {} }: OutboundJob,
   { windows }: PartnerConfig,
@@ -78,7 +78,7 @@ function heldBack(
   const due = windows ? parts.opensAt(windows, first) : first;
   if (due === null) return { suspend: 'never-open' };
   if (due <= now) return undefined;
-  // The queues wait in shorter steps, and each asks here again.
+  // the queues wait in shorter steps, and each asks here again
   return { retry: 'not-yet', untried: true, after: Math.min(due, notAfter + 1) - now };
 }
 
@@ -107,7 +107,7 @@ async function sendTo(
       id: job.id,
       about: aboutOf(job, partner.name),
       envelope: { ...job.envelope, to },
-      // Keys are judged when the octets are made, which the sender does before it connects.
+      // keys are judged when the octets are made, which the sender does before it connects
       estimate,
       weight: estimate ?? job.octets.octets,
       octets: () => {
@@ -131,7 +131,7 @@ async function sendTo(
   return { done: true };
 }
 
-/** @param partner its name of today; the job has its key */
+/** @param partner its present name; the job has its key */
 function aboutOf({ receivedAt, messageId, client, metadata }: OutboundJob, partner: string) {
   return {
     ...{ partner, receivedAt, messageId },

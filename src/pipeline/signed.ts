@@ -2,7 +2,10 @@
 import { type DkimKey, recordName, Signing } from '../dkim/index.ts';
 import type { Spool, SpoolRef, SpoolWriter } from '../spool/index.ts';
 
-/** Octets up to which a message stays in memory until it is signed: all of one whose content is below 1 MiB. */
+/**
+ * Octets up to which a message stays in memory until it is signed. That is all of a message whose content is below 1
+ * MiB.
+ */
 const IN_MEMORY = 1536 * 1024;
 
 export interface DkimParts {
@@ -10,13 +13,13 @@ export interface DkimParts {
   spool: Pick<Spool, 'draft' | 'open' | 'remove'>;
   /** Milliseconds since the epoch. */
   now: () => number;
-  /** Told before the first octet who signs, as `selector._domainkey.domain`. */
+  /** Called before the first octet with the keys that sign, as `selector._domainkey.domain`. */
   onSigned: (names: readonly string[]) => void;
 }
 
 /**
- * The octets of a mail, with its signatures above them. A signature says what the body is, and stands before it. The
- * mail cannot be made twice, as it is encrypted with a new key each time. So it is kept until its end is known: in
+ * The octets of a mail, with its signatures above them. A signature covers the body, but stands before it, and the mail
+ * cannot be made twice, because it is encrypted with a new key each time. So it is kept until its end is known: in
  * memory, or sealed in the spool. A mail that no key signs passes through.
  *
  * Errors: those of the octets and of the spool.
@@ -64,7 +67,7 @@ class Held {
     for (const piece of this.#pieces.splice(0)) await this.#draft.write(piece);
   }
 
-  /** All of them, in their order. */
+  /** All of them, in order. */
   async *take(): AsyncGenerator<Buffer> {
     if (this.#draft === undefined) {
       yield* this.#pieces.splice(0);

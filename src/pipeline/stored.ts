@@ -1,6 +1,6 @@
 /**
- * What `decode` leaves for `deliver` in addition to the content: the verdict and the outer header block as sealed JSON,
- * and the contents of S/MIME parts below the message.
+ * What `decode` leaves for `deliver` besides the content: the verdict and the outer header block as sealed JSON, and
+ * the contents of S/MIME parts below the message.
  */
 import type { DeliveryPiece, JsonValue, StoredContent } from '../handoff/index.ts';
 import type { HeadersJson } from '../message/index.ts';
@@ -20,9 +20,9 @@ export interface DecodeResultRecord {
   verdict: JsonValue;
   /** The header block of the message as received. */
   header: Buffer;
-  /** The mail was not S/MIME: its content is the whole mail. */
+  /** Whether the mail was not S/MIME, so that its content is the whole mail. */
   whole: boolean;
-  /** The fields of the message to hand off, as the policy read them; missing if an older version wrote it. */
+  /** The fields of the message to hand off, as the policy read them; missing if an older version wrote this. */
   headers?: HeadersJson;
   /** In the order of the verdict. */
   pieces: readonly StoredPiece[];
@@ -50,7 +50,7 @@ export function readResult(octets: Buffer): DecodeResultRecord {
   };
 }
 
-/** The pieces as destinations take them. */
+/** The pieces in the form that destinations take. */
 export function deliveryPieces(
   pieces: readonly StoredPiece[],
   spool: Pick<Spool, 'open' | 'read'>,
@@ -85,7 +85,7 @@ export async function readStoredContent(
   };
 }
 
-/** The contents of S/MIME parts below a message, which go into the spool, each on its own. */
+/** The contents of S/MIME parts below a message, each of which goes into the spool separately. */
 export class PieceWriters {
   readonly #spool: Pick<Spool, 'create'>;
   readonly #writers = new Map<string, SpoolWriter>();

@@ -1,4 +1,4 @@
-/** What stands behind the listener for SMTP submission: the clients, the partners, and `submit`. */
+/** What is behind the listener for SMTP submission: the clients, the partners, and `submit`. */
 import type { ClientRegistry, Rates } from '../client/index.ts';
 import type { PartnerConfig } from '../config/index.ts';
 import type { OutboundIntake } from '../queue/index.ts';

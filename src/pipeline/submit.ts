@@ -1,7 +1,7 @@
 /**
- * The one way in for mail to partners, for every door. It finds the partners, checks what the client may do, adds
- * missing header fields, and returns ids once octets, jobs and records are durable. It is a separate entrance that does
- * not load the code that sends.
+ * The one way in for mail to partners, used by every door. It finds the partners, checks what the client may do, adds
+ * missing header fields, and returns ids once octets, jobs and records are durable. Doors load it without the code that
+ * sends.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Client, Rates } from '../client/index.ts';
@@ -38,19 +38,19 @@ export { PartnerBook, type To } from './recipients.ts';
 export { checkRequest, type Request, timeOf } from './request.ts';
 
 export interface Submission extends Request {
-  /** Who submits it, as its door has found out. */
+  /** Who submits it, as its door has established. */
   client: Client;
   to: To;
   outgoing: Outgoing;
   origin: Origin;
-  /** MAIL FROM, where the door has one. */
+  /** MAIL FROM, if the door has one. */
   from?: string | undefined;
-  /** The null sender, whatever the partner's entry says: nobody answers an answer (RFC 3834, section 3.3). */
+  /** Use the null sender, whatever the partner's entry says: nobody answers an answer (RFC 3834, section 3.3). */
   nullSender?: true;
   dsn?: DsnRequest | undefined;
-  /** The fields X-Sealpost-... of the mail say what is asked for besides; otherwise they are just removed. */
+  /** Take further requests from the X-Sealpost-... fields of the mail. Otherwise these fields are just removed. */
   fields?: boolean;
-  /** Makes the idempotency key, where no other is given, once the octets were read. */
+  /** Makes the idempotency key once the octets were read, if no other key is given. */
   keyOfOctets?: (() => string) | undefined;
 }
 
@@ -60,7 +60,7 @@ export interface SubmitParts {
   rates?: Rates;
   /** Octets of the largest mail. */
   maxSize?: number;
-  /** Opens the intake if necessary, but only after the request was found to be right. */
+  /** Opens the intake if necessary, but only after the request was found valid. */
   withIntake<T>(work: (intake: OutboundIntake) => Promise<T>): Promise<T>;
   now: () => Date;
 }
@@ -70,13 +70,13 @@ export interface Submitted {
   id: string;
   partner: string;
   recipients: string[];
-  /** The idempotency key was there before, with the same request: nothing new was made. */
+  /** The idempotency key was used before, with the same request, so nothing new was made. */
   duplicate: boolean;
 }
 
 /**
- * Puts a mail on the outbound queue, one message for each partner: all are durable when this resolves, or none is
- * there. Missing From, To, Date and Message-ID are added.
+ * Puts a mail on the outbound queue, one message per partner. When this resolves, all are durable; if it rejects, there
+ * is none. Missing From, To, Date and Message-ID are added.
  *
  * Errors: `not-granted`, `partner-unknown`, `address-invalid` (no recipient or no sender), `request-invalid`,
  * `mail-loop`, `idempotency-conflict`, `rate-limited`, `message-too-large`, those of `Outgoing.open` and of the intake.
@@ -119,13 +119,13 @@ function notGranted(
   return new SealpostError('not-granted', `client ${client.name} is not granted ${what}`, { hint });
 }
 
-/** Mail to a partner is signed as its entry says; who submits it must be allowed to sign so. */
+/** Mail to a partner is signed as its entry says. The client must be allowed to sign in that way. */
 function checkIdentities(client: Client, { identity, coSigners }: PartnerConfig): void {
   for (const name of [...(identity === undefined ? [] : [identity]), ...coSigners])
     if (!client.maySignAs(name)) throw notGranted(client, `identity ${name}`);
 }
 
-/** A mail on its way into the spool, and what becomes known of it there. */
+/** A mail on its way into the spool, and what becomes known about it there. */
 class SubmittedMail {
   readonly #parts: SubmitParts;
   readonly #submission: Submission;
@@ -135,7 +135,7 @@ class SubmittedMail {
   #digest: MailDigest | undefined;
   #messageId: string | null = null;
   #subject: string | null = null;
-  /** The first of From. */
+  /** The first address of From. */
   #author: string | undefined;
   /** Envelope sender, by partner. */
   #from: string[] = [];
@@ -189,7 +189,7 @@ class SubmittedMail {
     rates?.takeOctets(client, octets);
   }
 
-  /** Reads the header; returns the fields to prepend. */
+  /** Reads the header. Returns the fields to prepend. */
   #head(headers: HeaderBlock): Buffer {
     const loop = loopOf(headers, this.#trace);
     if (loop !== undefined) throw new SealpostError('mail-loop', loop);
@@ -209,10 +209,10 @@ class SubmittedMail {
     return missing.octets;
   }
 
-  /** The envelope sender. Whom From names is as much a matter of the client's grants. */
+  /** The envelope sender. The addresses that From names are subject to the client's grants, too. */
   #sender(partner: PartnerConfig, headers: HeaderBlock): string {
     const { client, from, nullSender } = this.#submission;
-    // The header is whole (`Outgoing`): what the fields name is all that any reader finds there.
+    // the header is whole (`Outgoing`), so any reader finds exactly what the fields name
     const { authors, json } = this.#checkAuthors(partner, headers);
     this.#subject = json.subject;
     this.#author = authors.from[0]?.address;
@@ -230,7 +230,7 @@ class SubmittedMail {
     );
   }
 
-  /** The partner's own setting needs no grant: an operator wrote it. */
+  /** The partner's own setting needs no grant, because an operator wrote it. */
   #isOwn({ from }: PartnerConfig, address: string): boolean {
     const { client } = this.#submission;
     if (client.grants.senders === '*' || client.maySendFrom(address)) return true;
@@ -249,14 +249,14 @@ class SubmittedMail {
   }
 
   /**
-   * Where all of the content is a mail, readers may take its header for that of the message, under our signature (RFC
-   * 8551, section 3.1). So whom it names is a matter of the grants too.
+   * If all of the content is a mail, readers may take its header for that of the message, under our signature (RFC
+   * 8551, section 3.1). So the addresses in it are subject to the grants too.
    */
   #innerHeader(headers: HeaderBlock): Sink | undefined {
     const { client } = this.#submission;
     const { contentType, transferEncoding } = entityInfo(headers);
     if (client.grants.senders === '*' || !wrapping.has(contentType.value)) return undefined;
-    // RFC 2046, section 5.2.1 allows no other; there are readers that decode it all the same
+    // RFC 2046, section 5.2.1 allows no other, but there are readers that decode it all the same
     if (!['7bit', '8bit', 'binary'].includes(transferEncoding))
       throw notGranted(
         client,
@@ -271,7 +271,7 @@ class SubmittedMail {
     });
   }
 
-  /** One for each partner, once the mail is in the spool. */
+  /** One message per partner, once the mail is in the spool. */
   entries(): OutboundEntry[] {
     const { client, origin, dsn, keyOfOctets } = this.#submission;
     const { metadata, delivery } = this.#request;
@@ -299,7 +299,7 @@ class SubmittedMail {
     });
   }
 
-  /** A digest of the request as it was understood; framing and what is made anew each time do not count. */
+  /** A digest of the request as it was understood. Framing, and what is made anew each time, do not count. */
   #fingerprint(recipients: readonly string[]): string {
     const { from = this.#author, dsn } = this.#submission;
     const { metadata = {}, delivery = {} } = this.#request;
@@ -316,7 +316,7 @@ class SubmittedMail {
   }
 }
 
-/** Who sends a mail on says so beside its author (RFC 5322, section 3.6.6), and readers show it. */
+/** Whoever sends a mail on says so beside its author (RFC 5322, section 3.6.6), and readers show it. */
 function resenders({ fields }: HeaderBlock) {
   return fields
     .filter(({ key }) => key === 'resent-from' || key === 'resent-sender')
@@ -331,7 +331,7 @@ const wrapping: ReadonlySet<string> = new Set(['message/rfc822', 'message/global
 
 const keyOf = (address: string) => (address === '' ? '' : parseMailbox(address, { utf8: true }).key);
 
-/** What was asked for the recipients of one partner. */
+/** What was requested for the recipients of one partner. */
 function dsnFor(dsn: DsnRequest, recipients: readonly string[]): DsnRequest {
   const { recipients: asked, ...rest } = dsn;
   const own = Object.entries(asked ?? {}).filter(([address]) => recipients.includes(address));

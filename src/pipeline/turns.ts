@@ -1,6 +1,6 @@
 /**
  * Limits how many large messages are processed at a time, because each keeps chunks in memory. Small ones do not wait
- * for them. Each route has one extra turn of its own, so that it never waits for another route that hangs.
+ * for them. Each route has one extra turn of its own, so it never waits for another route that hangs.
  */
 export class Turns {
   #free: number;

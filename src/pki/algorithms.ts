@@ -1,6 +1,6 @@
 /**
  * Digests and signature algorithms: their names, object identifiers and names in node:crypto, why they are weak, and
- * which settings offer them. Pure data, for every room.
+ * which settings offer them. Pure data for every room.
  */
 import { type OidName, oids } from '../asn1/oids.ts';
 
@@ -14,9 +14,9 @@ export interface DigestInfo {
   /** Name in node:crypto. */
   node: string;
   octets: number;
-  /** Why it is weak, in words for the verdict. */
+  /** If it is weak: why, in words for the verdict. */
   weak: string | undefined;
-  /** What the settings offer it for. */
+  /** The uses for which settings offer it. */
   settable: readonly DigestUse[];
 }
 
@@ -142,12 +142,12 @@ export const digestByName: ReadonlyMap<string, DigestInfo> = byName(digests);
 
 const digestsByOid = byOid(digests);
 
-/** id-shake256-len (RFC 8419 section 2.3): the length beside it is that of Ed448, 512 bits. Bouncy Castle writes it. */
+/** id-shake256-len (RFC 8419 section 2.3). The length beside it is that of Ed448, 512 bits. Bouncy Castle writes it. */
 const shake256Len = '2.16.840.1.101.3.4.2.18';
 
 /**
- * The digest that an OID names. Some signers write a signature OID (sha1WithRSAEncryption) in place of a digest. Their
- * intent is clear, so that is accepted.
+ * The digest that an OID names. Some signers write the OID of a signature algorithm (sha1WithRSAEncryption) in place of
+ * a digest. Their intent is clear, so it is accepted.
  */
 export function digestByOid(oid: string): DigestInfo | undefined {
   const found = digestsByOid.get(oid);

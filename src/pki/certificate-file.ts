@@ -28,7 +28,7 @@ function readPemCertificates(data: Buffer): Certificate[] {
   readPem(data).forEach(({ label, der }, index) => {
     const part = `block ${index + 1} (${label})`;
     if (cmsLabels.has(label)) found.push(...reading(part, () => certificatesOfCms(readElement(der, 0))));
-    // OpenSSL's trusted certificates have settings of OpenSSL after the certificate.
+    // OpenSSL's trusted certificates have settings of OpenSSL after the certificate
     if (certificateLabels.has(label)) {
       found.push(reading(part, () => parseCertificate(Buffer.from(raw(readElement(der, 0))))));
     }
@@ -39,7 +39,7 @@ function readPemCertificates(data: Buffer): Certificate[] {
 function readDer(data: Buffer): Certificate[] {
   const found: Certificate[] = [];
   for (let at = 0; at < data.length; ) {
-    // Editors and transports append line ends.
+    // editors and transports append line ends
     if (found.length > 0 && isBlank(data.subarray(at))) break;
     const element = reading(`octet ${at}`, () => readElement(data, at));
     const first = reading(`octet ${at}`, () => new Cursor(element).next());
@@ -59,7 +59,7 @@ function isBlank(octets: Buffer): boolean {
   return octets.length < 16 && octets.every((octet) => octet === 0x0d || octet === 0x0a || octet === 0x20);
 }
 
-/** The certificates of a SignedData (RFC 5652 section 5.1); other kinds of certificates in it are skipped. */
+/** The certificates of a SignedData (RFC 5652 section 5.1). Other kinds of certificates in it are skipped. */
 function certificatesOfCms(contentInfo: Element): Certificate[] {
   const outer = new Cursor(contentInfo);
   if (oid(outer.expect(tags.oid)) !== oids.signedData) {

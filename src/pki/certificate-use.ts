@@ -1,4 +1,4 @@
-/** What a certificate may be used for, and when, going by the certificate alone. This is not about trust. */
+/** What a certificate may be used for, and when, judged by the certificate alone. This is not about trust. */
 import { oids } from '../asn1/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
@@ -6,7 +6,7 @@ import type { KeyUsage } from './extensions.ts';
 import { isSelfSigned } from './issuance.ts';
 import { keyTraits } from './public-key.ts';
 
-/** `sign` is for verifying too: the same key and the same keyUsage. */
+/** `sign` also covers verifying: it is the same key and the same keyUsage. */
 export type CertificateUse = 'encrypt' | 'sign' | 'issue' | 'sign-lists' | 'sign-status';
 
 /** Why a certificate cannot be used; `message` completes "the certificate ...". */
@@ -15,10 +15,10 @@ export interface UseFault {
   readonly message: string;
 }
 
-/** What a kind of key can do by its mathematics and its own algorithm identifier. */
+/** What a kind of key can do, by its mathematics and its own algorithm identifier. */
 interface KeyKind {
   readonly signs?: true;
-  /** The keyUsage that allows encrypting for it (RFC 5280 section 4.2.1.3, RFC 8550 section 4.4.2, RFC 9935). */
+  /** The keyUsage that allows encryption for it (RFC 5280 section 4.2.1.3, RFC 8550 section 4.4.2, RFC 9935). */
   readonly encryptsBy?: 'keyEncipherment' | 'keyAgreement';
 }
 
@@ -26,7 +26,7 @@ const pureSigner: KeyKind = { signs: true };
 const kem: KeyKind = { encryptsBy: 'keyEncipherment' };
 const keyAgreement: KeyKind = { encryptsBy: 'keyAgreement' };
 
-/** By the names of node:crypto, except `dh` and `rsaes-oaep` (`keyKindOf`). */
+/** By node:crypto's names, except for `dh` and `rsaes-oaep` (see `keyKindOf`). */
 const keyKinds = new Map<string, KeyKind>([
   ['rsa', { signs: true, encryptsBy: 'keyEncipherment' }],
   ['rsa-pss', pureSigner],
@@ -56,21 +56,21 @@ const usagesThatAllow = {
 
 /** The kind of a certificate's key: `rsa`, `rsa-pss`, `rsaes-oaep`, `dsa`, `dh`, `ec`, `x25519`, `ml-kem-768` ... */
 export function keyKindOf(certificate: Certificate): string {
-  // A DSA key may inherit its parameters from the issuer and cannot be loaded alone. Keys with X9.42 parameters have no
-  // name in node:crypto.
+  // A DSA key may inherit its parameters from the issuer, and then cannot be loaded alone. Keys with X9.42 parameters
+  // have no name in node:crypto.
   const { family, onlyFor, isPlain } = keyTraits(certificate.publicKeyInfo);
   if (family === 'dsa' || family === 'dh') return family;
-  // An ordinary key, but its certificate allows only OAEP (RFC 4055 section 4.1).
+  // an ordinary key, but its certificate allows only OAEP (RFC 4055 section 4.1)
   if (onlyFor === 'encrypt') return 'rsaes-oaep';
-  // Nearly every one is: OpenSSL would load it, which takes longer than to read the rest of the certificate.
+  // Nearly every key is of this kind, and loading it in OpenSSL takes longer than reading the rest of the certificate.
   if (isPlain) return 'rsa';
   return certificate.publicKey.asymmetricKeyType ?? 'unknown';
 }
 
 /**
  * Why key or keyUsage forbid a use; undefined if they allow it. Without keyUsage, a certificate may be used for
- * whatever its key can do. This is the only reading of keyUsage. Settings, partners, path validation, encoder and
- * revocation use it.
+ * whatever its key can do. This is the only place that interprets keyUsage: settings, partners, path validation,
+ * encoder and revocation use it.
  *
  * @throws {SealpostError} for a key that cannot be read
  */
@@ -136,7 +136,7 @@ export function unusableFor(certificate: Certificate, use: 'encrypt' | 'sign'): 
 }
 
 /**
- * Whether a day is before, within or after the validity of a certificate, which includes both ends (RFC 5280 section
+ * Whether a time is before, within or after the validity of a certificate, which includes both ends (RFC 5280 section
  * 4.1.2.5).
  */
 export function validityAt(certificate: Certificate, at: Date): 'valid' | 'expired' | 'not-yet-valid' {

@@ -37,17 +37,17 @@ import { lazy, malformedCertificate, reading } from './malformed.ts';
 import { attributeValues, type Name, nameToString, readName } from './name.ts';
 import { type PublicKeyInfo, readPublicKeyInfo, toKeyObject } from './public-key.ts';
 
-/** A larger certificate is refused; those with post-quantum keys have about 10 kB. */
+/** Larger certificates are refused. Those with post-quantum keys have about 10 kB. */
 const largestCertificate = 1024 * 1024;
 
 /**
  * An X.509 certificate (RFC 5280 section 4.1). The constructor checks that the octets are well-formed. Names, keys and
- * extensions are decoded on first use and cached. Their getters throw `certificate-malformed` if the part is wrong.
+ * extensions are decoded on first use and cached. Their getters throw `certificate-malformed` if that part is wrong.
  * Nothing here implies trust.
  */
 export class Certificate {
   readonly der: Buffer;
-  /** tbsCertificate unchanged: the signed octets. */
+  /** tbsCertificate as it stands: the octets that are signed. */
   readonly tbs: Buffer;
   /** 1, 2 or 3. */
   readonly version: number;
@@ -98,7 +98,7 @@ export class Certificate {
     this.version = reading('version', () => readVersion(cursor));
     this.serialNumber = reading('serialNumber', () => content(cursor.expect(tags.integer)));
     const inner = reading('signature', () => raw(cursor.expect(tags.sequence)));
-    // RFC 5280 section 4.1.1.2: both must name the same algorithm, or an attacker could choose.
+    // RFC 5280 section 4.1.1.2: both must name the same algorithm, or an attacker could choose
     if (!inner.equals(this.signatureAlgorithm.der)) {
       throw malformedCertificate('signatureAlgorithm', 'not the one that the signed part names');
     }
@@ -136,7 +136,7 @@ export class Certificate {
     return this.#issuer();
   }
 
-  /** Subject and issuer are the same name; such a certificate need not be self-signed. */
+  /** Subject and issuer are the same name. Such a certificate need not be self-signed. */
   get isSelfIssued(): boolean {
     return this.subjectDer.equals(this.issuerDer) || this.subjectName.canonical === this.issuerName.canonical;
   }
@@ -167,7 +167,7 @@ export class Certificate {
   }
 
   /**
-   * The key. A key that inherits DSA parameters from the issuer is only available from `validatePath`.
+   * The key. For a key that inherits DSA parameters from the issuer, use `validatePath`.
    * @throws SealpostError `certificate-malformed`
    */
   get publicKey(): KeyObject {
@@ -175,7 +175,8 @@ export class Certificate {
   }
 
   /**
-   * Addresses in subjectAltName (rfc822Name, SmtpUTF8Mailbox) and the subject, without repeats; domains in lower case.
+   * Addresses in subjectAltName (rfc822Name, SmtpUTF8Mailbox) and the subject, without repeats. Domains are in lower
+   * case.
    */
   get emails(): readonly string[] {
     return this.#emails();
@@ -234,7 +235,7 @@ export class Certificate {
 }
 
 /**
- * Reads one DER certificate. The octets are not copied: the caller keeps them unchanged.
+ * Reads one DER certificate. The octets are not copied, so the caller must not change them.
  * @throws SealpostError `certificate-malformed`, saying which part is wrong
  */
 export function parseCertificate(der: Buffer): Certificate {
@@ -248,7 +249,7 @@ function expectSequence(element: Element): Element {
   return element;
 }
 
-/** The octets of a BIT STRING that has whole octets, as signatures have. */
+/** The octets of a BIT STRING without unused bits, as signatures have them. */
 function wholeOctets(element: Element): Buffer {
   const { octets, unusedBits } = bitString(element);
   if (unusedBits !== 0) throw malformedCertificate('signature', 'it does not end with an octet');
@@ -279,8 +280,8 @@ function readOptionalParts(cursor: Cursor): Map<string, Extension> {
 }
 
 /**
- * Replaces an invalid address among the addresses of a certificate. It names nobody, but the certificate does not count
- * as one without addresses, whose holder may write as anybody who is not a partner.
+ * Stands for an invalid address among the addresses of a certificate. It names nobody, but keeps the certificate from
+ * counting as one without addresses, whose holder may write as anybody who is not a partner.
  */
 export const unreadableAddress = '…';
 

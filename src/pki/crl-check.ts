@@ -20,7 +20,7 @@ import type { IssuerKey, SignatureChecker } from './signature-check.ts';
 
 const allReasons: ReadonlySet<ReasonFlag> = new Set(reasonFlags.filter((flag) => flag !== 'unused'));
 
-/** The context that stays the same for the certificates of one path. */
+/** What stays the same for all certificates of one path. */
 interface Lookup {
   options: PathOptions;
   signatures: SignatureChecker;
@@ -28,13 +28,13 @@ interface Lookup {
   anchor: Certificate;
   /** The certificate at the lower end of the path, with its key. */
   leaf: Issuer;
-  /** Signers of lists whose own status is being looked up; each only once per chain of questions. */
+  /** Signers of lists whose own status is being looked up, each only once per chain of questions. */
   asking: ReadonlySet<string>;
 }
 
 /**
- * Revocation of each certificate of a valid path except the root, by OCSP answers, else by CRLs: RFC 5280 section 6.3,
- * with distribution points, indirect, partitioned and delta lists. The leaf comes first.
+ * Revocation of each certificate of a valid path except the root, by OCSP answers or else by CRLs: RFC 5280 section
+ * 6.3, with distribution points, and indirect, partitioned and delta lists. The leaf comes first.
  */
 export function checkRevocation(
   path: readonly Certificate[],
@@ -75,7 +75,7 @@ function statusOf(certificate: Certificate, issuer: Issuer, lookup: Lookup): Rev
     if (answer !== undefined) return answer;
     const covered = new Set<ReasonFlag>();
     let thisUpdate: Date | undefined;
-    // Lists of the issuer itself count in the end even if no distribution point names them (end of 6.3.3).
+    // lists of the issuer itself count in the end even if no distribution point names them (end of 6.3.3)
     for (const point of [...(certificate.crlDistributionPoints ?? []), {}]) {
       for (const crl of lookup.options.crls ?? []) {
         if (isComplete(covered)) break;
@@ -115,7 +115,7 @@ interface Found {
   thisUpdate: Date;
 }
 
-/** Section 6.3.3 (b) to (l) for one distribution point and one complete list; undefined if the list does not apply. */
+/** Section 6.3.3 (b) to (l) for one distribution point and one complete list. Undefined if the list does not apply. */
 function tryList(
   certificate: Certificate,
   issuer: Issuer,
@@ -130,7 +130,7 @@ function tryList(
     if (!inForce(crl, lookup)) return revokedForGood(certificate, point, crl);
     const delta = findDelta(crl, certificate, issuer, lookup);
     const name = certificate.issuerName.canonical;
-    // The delta takes precedence: (i), then (j), then (k).
+    // the delta takes precedence: (i), then (j), then (k)
     const changed = delta?.find(name, certificate.serialNumber);
     const entry = changed ?? crl.find(name, certificate.serialNumber);
     return {
@@ -139,7 +139,7 @@ function tryList(
       thisUpdate: delta?.thisUpdate ?? crl.thisUpdate,
     };
   } catch (error) {
-    // An unreadable list is ignored; there may be another.
+    // an unreadable list is ignored; there may be another one
     if (error instanceof SealpostError && !isExhaustion(error)) return undefined;
     throw error;
   }
@@ -161,7 +161,7 @@ function hasBegun(crl: Crl, { options }: Lookup): boolean {
   return crl.thisUpdate.getTime() <= (options.revocationAt ?? options.at).getTime() + clockSkew;
 }
 
-/** Without nextUpdate, the validity of a list is unknown; RFC 5280 section 5.1.2.5 requires it. */
+/** Without nextUpdate, which RFC 5280 section 5.1.2.5 requires, the validity of a list is unknown. */
 function inForce(crl: Crl, lookup: Lookup): boolean {
   const at = lookup.options.revocationAt ?? lookup.options.at;
   return hasBegun(crl, lookup) && crl.nextUpdate !== undefined && at <= crl.nextUpdate;
@@ -180,7 +180,7 @@ function covers(crl: Crl, certificate: Certificate, point: DistributionPoint): b
   if ((scope.onlyUserCertificates && isCa) || (scope.onlyCaCertificates && !isCa)) return false;
   if (scope.name === undefined) return true;
   const ofList = fullNames(scope.name, crl.issuerName);
-  // A URL is compared, not fetched: the certificate names the list by it.
+  // the URL is compared, not fetched: the certificate uses it to name the list
   const ofPoint =
     point.name === undefined
       ? (point.crlIssuer ?? [{ kind: 'directory', name: certificate.issuerName } satisfies GeneralName])
@@ -188,7 +188,7 @@ function covers(crl: Crl, certificate: Certificate, point: DistributionPoint): b
   return ofPoint.some((a) => ofList.some((b) => sameName(a, b)));
 }
 
-/** A relative name of a point is relative to its cRLIssuer or to the issuer of the certificate. */
+/** A relative name of a point is relative to its cRLIssuer, or else to the issuer of the certificate. */
 function pointBase(point: DistributionPoint, certificate: Certificate): Name {
   const issuer = point.crlIssuer?.find((name) => name.kind === 'directory');
   return issuer?.kind === 'directory' ? issuer.name : certificate.issuerName;
@@ -218,7 +218,10 @@ function reasonsOf(
   return new Set([...allReasons].filter((reason) => ofPoint.has(reason) && ofList.has(reason)));
 }
 
-/** (c): a delta list in force for the same scope, built upon this list or an earlier one; the newest of them. */
+/**
+ * (c): a delta list in force for the same scope, built upon this list or an earlier one. If there are several, the
+ * newest.
+ */
 function findDelta(crl: Crl, certificate: Certificate, issuer: Issuer, lookup: Lookup): Crl | undefined {
   const { number } = crl;
   if (number === undefined) return undefined;
@@ -245,8 +248,8 @@ function sameExtension(a: Crl, b: Crl, type: string): boolean {
 }
 
 /**
- * (f) and (g): the list is signed by the issuer of the certificate, or by another certificate of the
- * list's issuer that has a valid path to the same root.
+ * (f) and (g): the list is signed by the issuer of the certificate, or by another certificate of the list's issuer that
+ * has a valid path to the same root.
  */
 function isSigned(crl: Crl, certificate: Certificate, issuer: Issuer, lookup: Lookup): boolean {
   const { signatures, options } = lookup;
@@ -258,7 +261,7 @@ function isSigned(crl: Crl, certificate: Certificate, issuer: Issuer, lookup: Lo
   }
   const sameIssuer = issuer.certificate.subjectName.canonical === crl.issuerName.canonical;
   if (sameIssuer && maySignLists(issuer.certificate) && signatures.verify(crl, issuer.key)) return true;
-  // An issuer may leave a signer's own status to that signer's indirect list (PKITS 4.14.30).
+  // an issuer may leave a signer's own status to that signer's indirect list (PKITS 4.14.30)
   const { leaf } = lookup;
   if (!sameIssuer && leaf.certificate.equals(certificate) && maySignLists(certificate)) {
     const isSigner = certificate.subjectName.canonical === crl.issuerName.canonical;
@@ -276,7 +279,7 @@ function maySignLists(certificate: Certificate): boolean {
   return useFault(certificate, 'sign-lists') === undefined;
 }
 
-/** The key of a list signer with a valid path to the same root, on which nothing is revoked. */
+/** The key of a list signer that has a valid path to the same root, with nothing revoked on it. */
 function trustedSigner(signer: Certificate, lookup: Lookup): IssuerKey | undefined {
   const { options, signatures, issuers, anchor, asking } = lookup;
   if (asking.has(signer.thumbprint) || asking.size >= 4) return undefined;
@@ -301,7 +304,7 @@ function trustedSigner(signer: Certificate, lookup: Lookup): IssuerKey | undefin
   return undefined;
 }
 
-/** Policies required of the leaf are not required of list signers. */
+/** Policies that are required of the leaf are not required of list signers. */
 function signerOptions({ policies: _, requireExplicitPolicy: __, ...options }: PathOptions): PathOptions {
   return { ...options, purpose: 'any' };
 }

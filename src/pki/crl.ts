@@ -25,7 +25,7 @@ import { readGeneralNames } from './general-name.ts';
 import { lazy, malformedCertificate, reading } from './malformed.ts';
 import { type Name, readName } from './name.ts';
 
-/** A larger list is refused: some real ones have 50 MB. */
+/** Larger lists are refused. Some real ones have 50 MB. */
 const largestCrl = 128 * 1024 * 1024;
 const mostEntries = 5_000_000;
 
@@ -50,7 +50,7 @@ export interface CrlEntry {
   reason: string;
 }
 
-/** Supported extensions of a list and its entries. Any other critical one makes the list unusable. */
+/** Supported extensions of a list and its entries. Any other critical extension makes the list unusable. */
 const understood: ReadonlySet<string> = new Set([
   oids.authorityKeyIdentifier,
   oids.cRLNumber,
@@ -65,7 +65,7 @@ const understoodInEntries: ReadonlySet<string> = new Set([
   oids.certificateIssuer,
 ]);
 
-/** A certificate revocation list (RFC 5280 section 5). Entries are read on first look-up and cached. */
+/** A certificate revocation list (RFC 5280 section 5). Entries are read at the first look-up and cached. */
 export class Crl {
   readonly der: Buffer;
   readonly tbs: Buffer;
@@ -144,7 +144,7 @@ export class Crl {
     return this.#number();
   }
 
-  /** For a delta list the number of the complete list that it builds upon. */
+  /** For a delta list: the number of the complete list that it builds upon. */
   get baseNumber(): bigint | undefined {
     return this.#baseNumber();
   }
@@ -153,7 +153,7 @@ export class Crl {
     return this.extensions.has(oids.deltaCRLIndicator);
   }
 
-  /** False where it, or one of its entries, has a critical extension that is not understood (section 5.2). */
+  /** False if the list or one of its entries has a critical extension that is not understood (section 5.2). */
   get isUnderstood(): boolean {
     for (const { oid, critical } of this.extensions.values()) {
       if (critical && !understood.has(oid)) return false;
@@ -163,7 +163,7 @@ export class Crl {
 
   /**
    * The entry of a certificate, if it is on the list.
-   * @param issuer canonical name of the certificate's issuer, which an indirect list needs
+   * @param issuer canonical name of the certificate's issuer, which indirect lists need
    */
   find(issuer: string, serialNumber: Buffer): CrlEntry | undefined {
     const at = this.#entries().byIssuer.get(issuer)?.get(serialNumber.toString('latin1'));
@@ -175,7 +175,7 @@ export class Crl {
   }
 
   /**
-   * One pass over a list that may have a million entries. It only records where each entry is; the rest is read on
+   * One pass over a list that may have a million entries. It records only where each entry is; the rest is read on
    * demand.
    */
   #readEntries(): { byIssuer: Map<string, Map<string, number>>; understood: boolean } {
@@ -191,10 +191,10 @@ export class Crl {
       if (!fits || end > limit) throw malformedCertificate('CRL', `a wrong entry at offset ${at}`);
       return end;
     };
-    // In an indirect list an entry's issuer holds for those that follow it (section 5.3.3).
+    // in an indirect list, the issuer of an entry also applies to those that follow it (section 5.3.3)
     let current = entriesOf(byIssuer, this.issuerName.canonical);
     let count = 0;
-    // Most entries have the same few extensions.
+    // most entries have the same few extensions
     const known = new Map<string, { understood: boolean; issuer: string | undefined }>();
     for (let at = contentStart; at < contentEnd; ) {
       if (++count > mostEntries) throw malformedCertificate('CRL', `more than ${mostEntries} entries`);

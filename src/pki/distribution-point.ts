@@ -113,7 +113,7 @@ export function readAuthorityInfoAccess(value: Buffer): AuthorityInfoAccess {
     const description = new Cursor(cursor.expect(tags.sequence));
     const method = oid(description.expect(tags.oid));
     const element = description.next();
-    // Only URLs are used, so a malformed name of another kind does not matter.
+    // only URLs are used, so a malformed name of another kind does not matter
     if (element.tag !== 6 || content(element).length > 4096) continue;
     const location = readGeneralName(element);
     if (location.kind !== 'uri') continue;

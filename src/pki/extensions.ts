@@ -23,7 +23,7 @@ export interface Extension {
 
 const mostExtensions = 200;
 
-/** Reads Extensions; two of one kind are refused (RFC 5280 section 4.2). */
+/** Reads Extensions. Two of the same kind are refused (RFC 5280 section 4.2). */
 export function readExtensions(element: Element): Map<string, Extension> {
   const found = new Map<string, Extension>();
   const cursor = new Cursor(element);
@@ -64,7 +64,7 @@ export function readKeyUsage(value: Buffer): ReadonlySet<KeyUsage> {
   return new Set(namedBits(parse(value), keyUsages));
 }
 
-/** The names of the bits that are set in a BIT STRING, bit 0 being the highest of the first octet. */
+/** The names of the bits that are set in a BIT STRING. Bit 0 is the highest of the first octet. */
 export function namedBits<T extends string>(element: Element, names: readonly T[]): T[] {
   const { octets } = bitString(element);
   return names.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
@@ -72,7 +72,7 @@ export function namedBits<T extends string>(element: Element, names: readonly T[
 
 export interface BasicConstraints {
   ca: boolean;
-  /** How many intermediate certificates, self-issued ones not counted, may follow. */
+  /** How many intermediate certificates may follow, not counting self-issued ones. */
   pathLength?: number;
 }
 
@@ -121,7 +121,7 @@ export function readAuthorityKeyIdentifier(value: Buffer): AuthorityKeyIdentifie
   };
 }
 
-/** Extensions that path validation or its callers support. Any other critical one invalidates a path. */
+/** Extensions that path validation or its callers support. Any other critical extension invalidates a path. */
 export const understoodExtensions: ReadonlySet<string> = new Set([
   oids.subjectKeyIdentifier,
   oids.authorityKeyIdentifier,
@@ -139,7 +139,7 @@ export const understoodExtensions: ReadonlySet<string> = new Set([
   oids.freshestCRL,
 ]);
 
-/** Decodes the value of an extension if it is there; errors name the extension. */
+/** Decodes the value of an extension, if present. Errors name the extension. */
 export function decodeExtension<T>(
   extensions: ReadonlyMap<string, Extension>,
   type: string,

@@ -5,14 +5,14 @@ export type FetchKind = 'crl' | 'ocsp' | 'issuer';
 
 /**
  * Fetches octets over HTTP for revocation and missing issuers. The implementation decides which addresses may be
- * contacted (an allow-list, no private addresses, no redirects), how long it may take and how large an answer may be,
- * because a URL in a certificate is chosen by its author. It rejects if there is no answer.
+ * contacted (an allow-list, no private addresses, no redirects), how long a request may take and how large an answer
+ * may be, because the URL in a certificate was chosen by its author. Rejects if there is no answer.
  */
 export type RevocationFetcher = (request: {
   kind: FetchKind;
   /** Always http: or https:. */
   url: string;
-  /** For OCSP: the request, sent with POST as application/ocsp-request. */
+  /** For OCSP: the request, which is sent with POST as application/ocsp-request. */
   body?: Buffer;
   /** Octets after which the fetcher gives up. */
   maxLength: number;
@@ -48,7 +48,7 @@ export async function fetchThrough<T>(
   });
 }
 
-/** Only http and https URLs, never ldap or file (threats S9); at most three. */
+/** Only http and https URLs, never ldap or file (threats S9), and at most three. */
 export function addresses(urls: readonly string[]): string[] {
   return urls.filter((url) => /^https?:$/.test(URL.parse(url)?.protocol ?? '')).slice(0, 3);
 }

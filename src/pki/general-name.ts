@@ -6,7 +6,7 @@ import { type Name, readName } from './name.ts';
 /** A GeneralName (RFC 5280 section 4.2.1.6), with the relevant kinds decoded. */
 export type GeneralName =
   | { kind: 'email'; value: string }
-  /** SmtpUTF8Mailbox (RFC 9598): an address with letters beyond ASCII before the at sign. */
+  /** SmtpUTF8Mailbox (RFC 9598): an address whose local part has non-ASCII letters. */
   | { kind: 'utf8Email'; value: string }
   | { kind: 'dns'; value: string }
   | { kind: 'uri'; value: string }
@@ -17,7 +17,7 @@ export type GeneralName =
 const mostNames = 10_000;
 
 /**
- * Reads GeneralNames: `SEQUENCE SIZE (1..MAX) OF GeneralName`; its tag may have been replaced.
+ * Reads GeneralNames: `SEQUENCE SIZE (1..MAX) OF GeneralName`, whose tag may have been replaced.
  * @throws SealpostError `certificate-malformed` or an `asn1-` code
  */
 export function readGeneralNames(element: Element): GeneralName[] {
@@ -41,7 +41,7 @@ export function readGeneralName(element: Element): GeneralName {
     case 2:
       return { kind: 'dns', value: text(element, tags.ia5String) };
     case 4:
-      // A CHOICE cannot be IMPLICIT, so the Name is inside the tag (X.680 section 31.2.7).
+      // a CHOICE cannot be IMPLICIT, so the Name is inside the tag (X.680 section 31.2.7)
       return { kind: 'directory', name: readName(content(element)) };
     case 6:
       return { kind: 'uri', value: text(element, tags.ia5String) };
@@ -63,8 +63,8 @@ function readOtherName(element: Element): GeneralName {
 }
 
 /**
- * A mail address in the form that comparisons use: the domain as A-labels in lower case, the local part as it is (RFC
- * 5321 section 2.4). Undefined for an invalid address, or one that could smuggle control characters.
+ * A mail address in the form for comparison: the domain as A-labels in lower case, the local part as it is (RFC 5321
+ * section 2.4). Undefined for an invalid address, or one that could smuggle in control characters.
  */
 export function normalizeEmail(address: string): string | undefined {
   const at = address.lastIndexOf('@');

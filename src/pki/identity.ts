@@ -3,19 +3,19 @@ import { SealpostError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { keyBelongsTo } from './private-key.ts';
 
-/** A key of our own with its certificate: what signs and decrypts. */
+/** A key of our own with its certificate, for signing and decrypting. */
 export interface Identity {
   /** The operator's name for it. */
   name: string;
   certificate: Certificate;
   privateKey: KeyObject;
-  /** Issuers of the certificate, nearest first, as far as they were given; without the certificate. */
+  /** Issuers of the certificate as far as they were given, nearest first; not the certificate itself. */
   chain: Certificate[];
 }
 
 /**
- * Pairs a private key with its certificate among those given; the others become its chain.
- * @throws SealpostError `key-mismatch` when it belongs to none of them
+ * Pairs a private key with its certificate among those given. The others become its chain.
+ * @throws SealpostError `key-mismatch` if it belongs to none of them
  */
 export function createIdentity(name: string, certificates: readonly Certificate[], key: KeyObject): Identity {
   const certificate = certificates.find((candidate) => belongs(key, candidate));
@@ -38,13 +38,13 @@ function belongs(key: KeyObject, certificate: Certificate): boolean {
   try {
     return keyBelongsTo(key, certificate);
   } catch (error) {
-    // A certificate with a key that cannot be loaded is not ours.
+    // a certificate with a key that cannot be loaded is not ours
     if (error instanceof SealpostError) return false;
     throw error;
   }
 }
 
-/** Issuers of `certificate` found by name among `others`, nearest first. */
+/** Issuers of `certificate` among `others`, found by name, nearest first. */
 export function orderChain(certificate: Certificate, others: readonly Certificate[]): Certificate[] {
   const chain: Certificate[] = [];
   let at = certificate;

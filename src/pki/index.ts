@@ -1,7 +1,7 @@
 /**
- * X.509: certificates (RFC 5280), validation of paths, revocation by lists and OCSP, own keys and PKCS#12. It asks
- * nobody and knows no clock: times, anchors, and what was fetched are arguments. It knows nothing of messages.
- * Begin with `certificate.ts`, then `path.ts`; what a certificate may be used for is in `certificate-use.ts` alone.
+ * X.509: certificates (RFC 5280), path validation, revocation by lists and OCSP, our own keys and PKCS#12. It asks
+ * nobody and has no clock: times, anchors and everything fetched are arguments. It knows nothing about messages. Begin
+ * with `certificate.ts`, then `path.ts`. What a certificate may be used for is decided in `certificate-use.ts` alone.
  */
 export { Certificate, parseCertificate, unreadableAddress } from './certificate.ts';
 export { readCertificates } from './certificate-file.ts';

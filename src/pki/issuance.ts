@@ -4,8 +4,8 @@ import { inheritsParameters, keyTraits } from './public-key.ts';
 import { signatureScheme, verifySignature } from './signature.ts';
 
 /**
- * Whether the key of one certificate signed another one, which names it as its issuer. Says nothing of validity or of
- * the right to issue. False too for what cannot be read or computed with.
+ * Whether the key of one certificate signed another one that names it as its issuer. This says nothing about validity
+ * or the right to issue. False too for anything that cannot be read or computed.
  */
 export function hasSigned(issuer: Certificate, certificate: Certificate): boolean {
   try {
@@ -27,8 +27,8 @@ export function hasSigned(issuer: Certificate, certificate: Certificate): boolea
 const selfSigned = new WeakMap<Certificate, boolean>();
 
 /**
- * Signed with its own key, not merely issued under its own name. Checked once for a certificate: own ones are asked
- * with every message.
+ * Signed with its own key, not merely issued under its own name. Checked once per certificate, because our own ones are
+ * asked with every message.
  */
 export function isSelfSigned(certificate: Certificate): boolean {
   let known = selfSigned.get(certificate);

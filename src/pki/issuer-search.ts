@@ -10,22 +10,25 @@ export interface IssuerOptions {
   fetch: RevocationFetcher;
   /** One for a process. */
   cache: RevocationCache;
-  /** The present: how old what is kept may be. */
+  /** The present, which decides how old the cached answers may be. */
   now: Date;
-  /** Addresses that are asked for one message; default 8. */
+  /** Addresses that are asked for one message. Default 8. */
   maxRequests?: number;
 }
 
-/** Issuers above one another that are fetched for one path. */
+/** Issuers, one above the other, that are fetched for one path. */
 const mostRounds = 4;
-/** Certificates taken from one answer: an authority and those that cross-certify it, not a whole store. */
+/**
+ * Certificates taken from one answer: enough for an authority and those that cross-certify it, but not for a whole
+ * store.
+ */
 const mostFromAnswer = 20;
 
 /**
- * Gets issuers that a message does not bring along from the addresses that certificates name for them (caIssuers
- * of authorityInfoAccess, RFC 5280 section 4.2.2.1). What is fetched proves nothing: it is one more certificate that a
- * path may lead through, and each signature of the path is checked. One search for a message: its signers
- * share the bound on requests.
+ * Gets issuers that a message lacks from the addresses that certificates name for them (caIssuers of
+ * authorityInfoAccess, RFC 5280 section 4.2.2.1). What is fetched proves nothing: it is one more certificate that a
+ * path may lead through, and each signature of the path is checked. One search per message, so that its signers share
+ * the bound on requests.
  */
 export class IssuerSearch {
   readonly #options: IssuerOptions;
@@ -38,8 +41,8 @@ export class IssuerSearch {
   }
 
   /**
-   * `validatePath`, and again with what could be fetched while an issuer is missing.
-   * @returns the result, the certificates that it rests on beside those of `options`, and what could not be had
+   * `validatePath`, repeated with what could be fetched while an issuer is missing.
+   * @returns the result, the certificates that it rests on besides those of `options`, and what could not be fetched
    */
   async complete(
     leaf: Certificate,
@@ -79,7 +82,7 @@ export class IssuerSearch {
     try {
       const { cache } = this.#options;
       const request = { kind: 'issuer', url } as const;
-      // The cache asks again after a day, whatever the certificate's own validity.
+      // the cache asks again after a day, whatever the certificate's own validity
       const until = () => Number.POSITIVE_INFINITY;
       const found = await fetchThrough(cache.issuers, request, this.#options, readCertificates, until);
       return found.slice(0, mostFromAnswer);
@@ -93,7 +96,7 @@ async function tooMany(url: string): Promise<FetchFailure> {
   return { url, message: 'more addresses than may be contacted for one message' };
 }
 
-/** Where a certificate says that its issuer's certificate is, over http or https. */
+/** Where the issuer's certificate is, over http or https, according to a certificate. */
 export function issuerAddresses(certificate: Certificate): string[] {
   return addresses(orNone(() => certificate.authorityInfoAccess.caIssuers));
 }

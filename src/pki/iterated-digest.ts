@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 
 /**
- * A digest of a digest of a digest, hundreds of thousands of times, as PKCS#12 derives its keys (RFC 7292 appendix
- * B.2): `digest` applied `rounds` times to `start`, which is one itself.
+ * Iterates a digest hundreds of thousands of times, as PKCS#12 does to derive its keys (RFC 7292 appendix B.2):
+ * `digest` is applied `rounds` times to `start`, which is a digest itself.
  *
- * node:crypto has no such operation, and the call of it takes several times what the step takes. A file of 600,000
- * iterations needs seven such rows with SHA-1; newer ones need one, with SHA-256, and the rest is PBKDF2. What is
- * hashed is made of a password in the operator's own file.
+ * node:crypto has no such operation, and calling it costs several times as much as the step itself. A file with 600,000
+ * iterations needs seven such runs with SHA-1. Newer files need one, with SHA-256; the rest is PBKDF2. What is hashed
+ * comes from a password in the operator's own file.
  */
 export function iterated(digest: string, start: Buffer, rounds: number): Buffer {
   const own = ownSteps.get(digest);
@@ -16,7 +16,9 @@ export function iterated(digest: string, start: Buffer, rounds: number): Buffer 
   return output;
 }
 
-/** Digests whose step is done here: of so many words, and with this function of the one block that they fill. */
+/**
+ * Digests whose step is implemented here: the number of their words, and the function for the one block that they fill.
+ */
 const ownSteps = new Map<string, { words: number; compress: (w: Int32Array) => void }>([
   ['sha1', { words: 5, compress: compressSha1 }],
   ['sha256', { words: 8, compress: compressSha256 }],
@@ -42,8 +44,9 @@ function iteratedHere(
 }
 
 /**
- * One block of SHA-1 from its first state (FIPS 180-4, section 6.1.2); the digest replaces the first words. Five steps
- * at a time, after which each variable has its own place again: to move them in each step takes twice as long.
+ * One block of SHA-1 from its initial state (FIPS 180-4, section 6.1.2). The digest replaces the first words. The loop
+ * does five steps at a time, after which each variable has its own place again. Moving them at each step would take
+ * twice as long.
  */
 function compressSha1(w: Int32Array): void {
   for (let at = 16; at < 80; at++) {
@@ -110,7 +113,7 @@ function compressSha1(w: Int32Array): void {
   w[4] = (e + 0xc3d2e1f0) | 0;
 }
 
-/** FIPS 180-4, section 4.2.2: the first bits behind the point of the cube roots of the first 64 primes. */
+/** FIPS 180-4, section 4.2.2: the first bits of the fractional parts of the cube roots of the first 64 primes. */
 const roots = Int32Array.from(firstPrimes(64), (prime) => (Math.cbrt(prime) % 1) * 2 ** 32);
 
 function firstPrimes(count: number): number[] {
@@ -120,7 +123,7 @@ function firstPrimes(count: number): number[] {
   return primes;
 }
 
-/** As `compressSha1`, of SHA-256 (FIPS 180-4, section 6.2.2). */
+/** Like `compressSha1`, for SHA-256 (FIPS 180-4, section 6.2.2). */
 function compressSha256(w: Int32Array): void {
   for (let at = 16; at < 64; at++) {
     const x = word(w, at - 15);

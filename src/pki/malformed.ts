@@ -5,7 +5,9 @@ export function malformedCertificate(part: string, what: string, cause?: unknown
   return new SealpostError('certificate-malformed', `${part}: ${what}`, { cause });
 }
 
-/** Runs a reader over octets from outside: whatever it throws becomes `certificate-malformed` with the part's name. */
+/**
+ * Runs a reader over octets from outside. Whatever it throws becomes `certificate-malformed` with the name of the part.
+ */
 export function reading<T>(part: string, read: () => T): T {
   try {
     return read();
@@ -16,8 +18,8 @@ export function reading<T>(part: string, read: () => T): T {
 }
 
 /**
- * A value that is made at its first use and kept; so is what `make` throws: nothing is read twice only because it is
- * wrong.
+ * A value that is computed at its first use and kept. So is what `make` throws, so nothing is read twice merely because
+ * it is wrong.
  */
 export function lazy<T>(make: () => T): () => T {
   let made: { value: T } | { error: unknown } | undefined;

@@ -6,7 +6,7 @@ import { type GeneralName, readGeneralName } from './general-name.ts';
 import { malformedCertificate, reading } from './malformed.ts';
 import { attributeValues, isEmptyName, isWithin } from './name.ts';
 
-/** The kinds of names that constraints are understood for. */
+/** The kinds of names whose constraints are understood. */
 type Kind = 'email' | 'dns' | 'uri' | 'directory' | 'ip' | 'other';
 
 /** `NameConstraints ::= SEQUENCE { permittedSubtrees [0], excludedSubtrees [1] }` (RFC 5280 section 4.2.1.10) */
@@ -16,7 +16,7 @@ export interface NameConstraints {
 }
 
 const mostSubtrees = 1000;
-/** Comparisons of a name with a subtree that one path may cost, as OpenSSL counts them. */
+/** Comparisons of a name with a subtree that one path may cost, counted as in OpenSSL. */
 const mostComparisons = 1 << 20;
 
 export function readNameConstraints(value: Buffer): NameConstraints {
@@ -36,7 +36,7 @@ function readSubtrees(cursor: Cursor): GeneralName[] {
     if (bases.length >= mostSubtrees) throw malformedCertificate('nameConstraints', 'too many subtrees');
     const subtree = new Cursor(cursor.expect(tags.sequence));
     bases.push(readGeneralName(subtree.next()));
-    // RFC 5280: minimum is 0 and maximum absent; other values have no meaning.
+    // RFC 5280: minimum is 0 and maximum absent; other values have no meaning
     const minimum = subtree.optional(2, 0);
     if (minimum !== undefined && content(minimum).some((octet) => octet !== 0)) {
       throw malformedCertificate('nameConstraints', 'a minimum other than 0');
@@ -46,18 +46,18 @@ function readSubtrees(cursor: Cursor): GeneralName[] {
   return bases;
 }
 
-/** All names of a certificate that constraints apply to, the subject and addresses in it among them. */
+/** All names of a certificate that constraints apply to, including the subject and the addresses in it. */
 function namesOf(certificate: Certificate): GeneralName[] {
   const names: GeneralName[] = [...certificate.subjectAltNames];
   if (!isEmptyName(certificate.subjectDer)) names.push({ kind: 'directory', name: certificate.subjectName });
-  // RFC 5280 asks for this only without subjectAltName; Sealpost uses these addresses in any case.
+  // RFC 5280 requires this only without subjectAltName, but Sealpost uses these addresses in any case
   for (const value of attributeValues(certificate.subjectName, oids.emailAddress)) {
     names.push({ kind: 'email', value });
   }
   return names;
 }
 
-/** The constraints that have come together along a path: a name must satisfy each certificate's. */
+/** The constraints collected along a path: a name must satisfy those of each certificate. */
 export class ConstraintSet {
   readonly #sets: NameConstraints[] = [];
   readonly #budget: Budget | undefined;
@@ -75,7 +75,7 @@ export class ConstraintSet {
 
   /**
    * Steps (b) and (c) of RFC 5280 section 6.1.3.
-   * @returns undefined when all names are allowed, else a description of one that is not
+   * @returns undefined if all names are allowed, otherwise a description of one that is not
    */
   violation(certificate: Certificate): string | undefined {
     if (this.#sets.length === 0) return undefined;
@@ -100,7 +100,7 @@ export class ConstraintSet {
       throw malformedCertificate('nameConstraints', 'too many names and subtrees to compare');
     }
     if (allowing.length === 0 && refusing.length === 0) return true;
-    // A constraint on a kind of name that is not understood must not be passed over (section 4.2.1.10).
+    // a constraint on a kind of name that is not understood must not be passed over (section 4.2.1.10)
     if (kind === 'other') return false;
     if (refusing.some((base) => matches(name, base, true))) return false;
     return allowing.length === 0 || allowing.some((base) => matches(name, base, false));
@@ -115,7 +115,7 @@ function typeOf(name: GeneralName): string {
   return name.kind === 'other' ? name.type : name.kind;
 }
 
-/** @param excluding where in doubt a name that cannot be understood matches */
+/** @param excluding the answer for a name that cannot be understood */
 function matches(name: GeneralName, base: GeneralName, excluding: boolean): boolean {
   if (name.kind === 'directory' && base.kind === 'directory') return isWithin(name.name, base.name);
   if (name.kind === 'dns' && base.kind === 'dns') return dnsMatches(name.value, base.value, excluding);
@@ -127,12 +127,15 @@ function matches(name: GeneralName, base: GeneralName, excluding: boolean): bool
   return excluding;
 }
 
-/** A host of a name or a constraint; the dot that may end it says nothing. */
+/** The host of a name or a constraint, without a final dot, which has no meaning. */
 function hostOf(text: string): Domain | undefined {
   return toDomain(text.endsWith('.') ? text.slice(0, -1) : text);
 }
 
-/** A DNS constraint covers the name itself and all below; with a leading dot, as some write it, only those below. */
+/**
+ * A DNS constraint covers the name itself and everything below it; with a leading dot, as some write it, only what is
+ * below it.
+ */
 function dnsMatches(text: string, constraint: string, excluding: boolean): boolean {
   if (constraint === '') return true;
   const onlyBelow = constraint.startsWith('.');
@@ -141,12 +144,12 @@ function dnsMatches(text: string, constraint: string, excluding: boolean): boole
   const name = hostOf(wildcard ? text.slice(2) : text);
   if (base === undefined || name === undefined) return excluding;
   if (isBelow(name, base)) return true;
-  // `*.x` is every name below x: within a constraint on x, and it has names within any constraint below x
+  // `*.x` is every name below x, so it lies within a constraint on x, and has names within any constraint below x
   if (wildcard) return name === base || (excluding && isBelow(base, name));
   return name === base && !onlyBelow;
 }
 
-/** A constraint on hosts: "host" is that host alone, ".domain" is all below it (RFC 5280 section 4.2.1.10). */
+/** A constraint on hosts: "host" is that host alone, ".domain" is everything below it (RFC 5280 section 4.2.1.10). */
 function hostMatches(name: Domain, constraint: string, excluding: boolean): boolean {
   const onlyBelow = constraint.startsWith('.');
   const base = hostOf(onlyBelow ? constraint.slice(1) : constraint);
@@ -169,7 +172,7 @@ function emailMatches(name: string, base: string, excluding: boolean): boolean {
   return sameLocal && domain === baseDomain;
 }
 
-/** Quotes around a local part are no part of it (RFC 5321, section 4.1.2). */
+/** Quotes around a local part do not belong to it (RFC 5321, section 4.1.2). */
 function localValue(local: string): string {
   return /^".*"$/s.test(local) ? local.slice(1, -1).replace(/\\(.)/gs, '$1') : local;
 }
@@ -177,7 +180,7 @@ function localValue(local: string): string {
 function uriMatches(name: string, base: string, excluding: boolean): boolean {
   // RFC 3986, section 3.2: the part before an `@` is a user; more than one `@`, or a backslash, can be read in two ways
   const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@\\]*@)?([^/?#@\\:]*)(?::\d*)?(?:[/?#]|$)/i.exec(name)?.[1];
-  // Constraints on URIs need a host name; a numeric address is not one (RFC 5280 section 4.2.1.10).
+  // constraints on URIs need a host name, which a numeric address is not (RFC 5280 section 4.2.1.10)
   const domain = host === undefined ? undefined : hostOf(host);
   if (domain === undefined) return excluding;
   return base === '' || hostMatches(domain, base, excluding);

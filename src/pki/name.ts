@@ -17,9 +17,9 @@ export interface NameAttribute {
   /** Dotted object identifier of the type. */
   type: string;
   value: string;
-  /** The form that comparisons use: RFC 5280 section 7.1. */
+  /** The form for comparison (RFC 5280 section 7.1). */
   canonical: string;
-  /** The whole value element, unchanged. */
+  /** The whole value element as it stands. */
   der: Buffer;
 }
 
@@ -27,23 +27,23 @@ export interface NameAttribute {
 export interface Name {
   der: Buffer;
   rdns: NameAttribute[][];
-  /** One string per relative name; names are the same when all of these are. */
+  /** One string per relative name. Two names are the same if all of these are. */
   canonicalRdns: string[];
   canonical: string;
 }
 
 const mostRdns = 256;
-/** Octets of a Name: twice what RFC 5280 lets its longest attribute have (ub-name). */
+/** Octets of a Name: twice what RFC 5280 allows for its longest attribute (ub-name). */
 const largestName = 65_536;
-/** Characters of a value that is brought into another form; names that people and programs give have a few dozen. */
+/** Characters of a value that is normalized. Real names have a few dozen. */
 const longestFolded = 4096;
 /**
- * More marks in a row than any language writes (UAX #15, section 13, Stream-Safe Text). To bring those into their order
- * costs the square of their number.
+ * More marks in a row than any language writes (UAX #15, section 13, Stream-Safe Text). The cost of ordering them grows
+ * with the square of their number.
  */
 const tooManyMarks = /\p{M}{31}/u;
 
-/** Short names of attribute types (RFC 4514 section 3), and those that people know from other programs. */
+/** Short names of attribute types (RFC 4514 section 3), and names that people know from other programs. */
 const shortNames = new Map<string, string>(
   (
     [
@@ -94,7 +94,7 @@ export function readName(der: Buffer): Name {
   });
 }
 
-/** Reads one RelativeDistinguishedName; its tag may have been replaced by an IMPLICIT one. */
+/** Reads one RelativeDistinguishedName, whose tag an IMPLICIT one may have replaced. */
 export function readRdn(element: Element): NameAttribute[] {
   const attributes: NameAttribute[] = [];
   const cursor = new Cursor(element);
@@ -116,7 +116,7 @@ export function appendRdn(base: Name, rdn: NameAttribute[]): Name {
 }
 
 function nameOf(der: Buffer, rdns: NameAttribute[][]): Name {
-  // JSON escapes whatever a value could hold, so that no value can look like two.
+  // JSON escapes whatever a value may hold, so no value can look like two
   const canonicalRdns = rdns.map((rdn) =>
     JSON.stringify(rdn.map(({ type, canonical }) => `${type}=${canonical}`).sort()),
   );
@@ -130,18 +130,20 @@ function readAttribute(type: string, element: Element): NameAttribute {
     return { type, value: hex, canonical: hex, der };
   }
   const value = text(element);
-  // such a value is the same as another only octet for octet
+  // such a value only equals another one octet for octet
   const foldable = value.length <= longestFolded && !tooManyMarks.test(value);
   const canonical = foldable ? canonicalValue(value) : `#${der.toString('hex')}`;
   return { type, value, canonical, der };
 }
 
-/** Case and runs of white space do not count (RFC 5280 section 7.1, RFC 4518). */
+/** Case and runs of white space are ignored (RFC 5280 section 7.1, RFC 4518). */
 function canonicalValue(value: string): string {
   return value.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
 }
 
-/** True when `name` lies in the subtree of `base`: all parts of `base` begin it (RFC 5280 section 4.2.1.10). */
+/**
+ * True if `name` lies in the subtree of `base`, that is, begins with all parts of `base` (RFC 5280 section 4.2.1.10).
+ */
 export function isWithin(name: Name, base: Name): boolean {
   return (
     name.canonicalRdns.length >= base.canonicalRdns.length &&
@@ -163,7 +165,7 @@ function attributeToString({ type, value, der }: NameAttribute): string {
   return `${short}=${value.startsWith('#') && value.slice(1) === der.toString('hex') ? value : escapeValue(value)}`;
 }
 
-/** RFC 4514 section 2.4; control characters are written in hexadecimal, so that a name is safe to print. */
+/** RFC 4514 section 2.4. Control characters are written in hexadecimal, so that a name is safe to print. */
 function escapeValue(value: string): string {
   return value
     .replace(/["+,;<>\\=]/g, '\\$&')
@@ -181,7 +183,7 @@ export function attributeValues(name: Name, type: string): string[] {
   );
 }
 
-/** True for a Name without parts, as certificates that carry all names in subjectAltName have it. */
+/** True for a Name without parts. Certificates that carry all names in subjectAltName have such a subject. */
 export function isEmptyName(der: Buffer): boolean {
   return content(parse(der)).length === 0;
 }

@@ -8,12 +8,12 @@ import { certifiedKey } from './path-check.ts';
 import { clockSkew, PathFailure, type PathOptions, type RevocationStatus } from './path-types.ts';
 import { checkKeySize, type IssuerKey, type SignatureChecker } from './signature-check.ts';
 
-/** How long an answer without nextUpdate holds. */
+/** How long an answer without nextUpdate is valid. */
 const defaultAge = 24 * 3_600_000;
 
 /**
- * What OCSP answers say about a certificate; undefined where none of them is in force, about it and
- * signed by its issuer or by a responder that the issuer has certified (RFC 6960 section 4.2.2.2).
+ * What OCSP answers say about a certificate. Undefined if none of them is in force, about this certificate, and signed
+ * by its issuer or by a responder that the issuer has certified (RFC 6960 section 4.2.2.2).
  */
 export function ocspStatus(
   certificate: Certificate,
@@ -46,7 +46,7 @@ function inForce({ thisUpdate, nextUpdate }: OcspStatus, options: PathOptions): 
   return thisUpdate.getTime() <= at + clockSkew && at <= until;
 }
 
-/** No extension of answers has to be acted upon here; a critical one that we do not know spoils it. */
+/** No extension of an answer needs to be acted upon here. An unknown critical one invalidates the answer. */
 function isUnderstood(response: OcspResponse, status: OcspStatus): boolean {
   return [...response.extensions.values(), ...status.extensions.values()].every(({ critical }) => !critical);
 }
@@ -73,8 +73,8 @@ function isResponder({ responder }: OcspResponse, certificate: Certificate): boo
 }
 
 /**
- * Certified for OCSP by the very issuer, and valid. Its own revocation is not looked up: issuers give
- * such certificates a short life or id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1).
+ * Certified for OCSP by this very issuer, and valid. Its own revocation is not looked up: issuers give such
+ * certificates a short life or id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1).
  */
 function isDelegate(
   candidate: Certificate,
@@ -93,7 +93,9 @@ function isDelegate(
   );
 }
 
-/** An answer that cannot be read or uses a refused algorithm does not hold; the limit on work ends all. */
+/**
+ * An answer that cannot be read or uses a refused algorithm does not count. Reaching the limit on work ends everything.
+ */
 function holds(check: () => boolean): boolean {
   try {
     return check();

@@ -25,7 +25,7 @@ const mostResponses = 1000;
 
 /** `CertID`: names a certificate by hashes of its issuer and its serial number (RFC 6960 section 4.1.1). */
 export interface CertId {
-  /** Digest as Node names it; undefined for one that is not known. */
+  /** Digest by Node's name; undefined if unknown. */
   digest: string | undefined;
   issuerNameHash: Buffer;
   issuerKeyHash: Buffer;
@@ -44,7 +44,7 @@ export interface OcspStatus {
   extensions: ReadonlyMap<string, Extension>;
 }
 
-/** `BasicOCSPResponse`: a signed answer (RFC 6960 section 4.2.1). Nothing here says that the signature holds. */
+/** `BasicOCSPResponse`: a signed answer (RFC 6960 section 4.2.1). Nothing here says that its signature is valid. */
 export interface OcspResponse {
   /** The signed octets. */
   tbs: Buffer;
@@ -53,7 +53,7 @@ export interface OcspResponse {
   responder: { name: Buffer } | { keyHash: Buffer };
   producedAt: Date;
   statuses: OcspStatus[];
-  /** Certificates that came with it, the signer's perhaps among them. */
+  /** Certificates that came with it, possibly including the signer's. */
   certificates: Certificate[];
   extensions: ReadonlyMap<string, Extension>;
 }
@@ -61,8 +61,8 @@ export interface OcspResponse {
 const digests = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
 
 /**
- * A request about one certificate (RFC 6960 section 4.1) in the form of RFC 5019: SHA-1 names, no nonce,
- * so that any responder knows it and caches may answer. Freshness comes from the times in the answer.
+ * A request about one certificate (RFC 6960 section 4.1) in the form of RFC 5019: SHA-1 names and no nonce, so that any
+ * responder understands it and caches may answer. Freshness comes from the times in the answer.
  */
 export function encodeOcspRequest(certificate: Certificate, issuer: Certificate): Buffer {
   const hash = (data: Buffer) => createHash('sha1').update(data).digest();
@@ -70,13 +70,13 @@ export function encodeOcspRequest(certificate: Certificate, issuer: Certificate)
     der.sequence(der.oid(oids.sha1), der.nullValue()),
     der.octetString(hash(certificate.issuerDer)),
     der.octetString(hash(issuer.publicKeyInfo.key)),
-    // The content octets as they stand: a serial number may be negative.
+    // the content octets as they stand: a serial number may be negative
     Buffer.concat([der.header(0, tags.integer, certificate.serialNumber.length), certificate.serialNumber]),
   );
   return der.sequence(der.sequence(der.sequence(der.sequence(certId))));
 }
 
-/** True when the CertID names this certificate of this issuer. */
+/** True if the CertID names this certificate of this issuer. */
 export function isAbout(id: CertId, certificate: Certificate, issuer: Certificate): boolean {
   const { digest } = id;
   if (digest === undefined || !id.serialNumber.equals(certificate.serialNumber)) return false;
@@ -89,7 +89,7 @@ export function isAbout(id: CertId, certificate: Certificate, issuer: Certificat
 
 /**
  * Reads `OCSPResponse ::= SEQUENCE { responseStatus, responseBytes [0] }` (RFC 6960 section 4.2.1).
- * @throws SealpostError `certificate-malformed`, also where the responder answers with an error
+ * @throws SealpostError `certificate-malformed`, also if the responder answers with an error
  */
 export function parseOcspResponse(data: Buffer): OcspResponse {
   if (data.length > largestResponse) {
@@ -192,7 +192,7 @@ function readCertStatus(element: Element): Pick<OcspStatus, 'status' | 'revokedA
   return { status: 'revoked', revokedAt, reason: crlReasonName(number) };
 }
 
-/** `[1] EXPLICIT Extensions OPTIONAL`, at the end of what is read. */
+/** `[1] EXPLICIT Extensions OPTIONAL`, as the last element. */
 function readOptionalExtensions(cursor: Cursor): Map<string, Extension> {
   const explicit = cursor.optional(2, 1);
   cursor.done();

@@ -14,21 +14,21 @@ import { SealpostError } from '../errors.ts';
 import { hmacDigests } from './algorithms.ts';
 import { iterated } from './iterated-digest.ts';
 
-/** Above this a file is taken for an attack or a mistake; common programs use 2,048 to 1,000,000. */
+/** Iterations above which a file is taken for an attack or a mistake. Common programs use 2,048 to 1,000,000. */
 const mostIterations = 10_000_000;
 
 const cast5 = '1.2.840.113533.7.66.10';
 const pbes2 = '1.2.840.113549.1.5.13';
 const pbmac1 = '1.2.840.113549.1.5.14';
 
-/** A password as PKCS#12 knows it: octets for its own key derivation and for PBKDF2. */
+/** A password in the two forms of PKCS#12: for its own key derivation and for PBKDF2. */
 export interface Password {
-  /** BMPString with its terminator, or nothing at all for no password. */
+  /** BMPString with its terminator; empty for no password. */
   bmp: Buffer;
   utf8: Buffer;
 }
 
-/** The forms to try in turn: programs differ on whether an empty password has a terminator. */
+/** The forms to try in turn. Programs differ on whether an empty password has a terminator. */
 export function passwordForms(password: string | undefined): Password[] {
   const utf8 = Buffer.from(password ?? '', 'utf8');
   const withTerminator = { bmp: Buffer.from(`${password ?? ''}\0`, 'utf16le').swap16(), utf8 };
@@ -52,14 +52,14 @@ const pbes2Ciphers = new Map<string, { cipher: string; keyLength: number }>([
   ['1.2.392.200011.61.1.1.1.2', { cipher: 'camellia-128-cbc', keyLength: 16 }],
   ['1.2.392.200011.61.1.1.1.3', { cipher: 'camellia-192-cbc', keyLength: 24 }],
   ['1.2.392.200011.61.1.1.1.4', { cipher: 'camellia-256-cbc', keyLength: 32 }],
-  // RFC 2984; other lengths of the key are not known to be written
+  // RFC 2984; no program is known to write other key lengths
   [cast5, { cipher: 'cast5-cbc', keyLength: 16 }],
 ]);
 
 /**
- * Decrypts octets by a password: the schemes of RFC 7292 appendix C (SHA-1 with Triple DES or RC2)
- * and PBES2 (RFC 8018) with PBKDF2 and AES, Triple DES, Camellia or CAST5.
- * @throws Error of node:crypto when the password is wrong; SealpostError `key-malformed`
+ * Decrypts octets by a password: the schemes of RFC 7292 appendix C (SHA-1 with Triple DES or RC2), and PBES2 (RFC
+ * 8018) with PBKDF2 and AES, Triple DES, Camellia or CAST5.
+ * @throws Error of node:crypto if the password is wrong; SealpostError `key-malformed`
  */
 export function decryptWithPassword(
   algorithm: AlgorithmIdentifier,
@@ -88,7 +88,7 @@ export function decryptWithPassword(
 }
 
 /**
- * The IV alone. Of CAST5 also `CAST5CBCParameters ::= SEQUENCE { iv OCTET STRING, keyLength INTEGER }` (RFC 2984),
+ * The IV alone; for CAST5 also `CAST5CBCParameters ::= SEQUENCE { iv OCTET STRING, keyLength INTEGER }` (RFC 2984),
  * which OpenSSL does not write.
  */
 function readIv(scheme: AlgorithmIdentifier): Buffer {
@@ -111,7 +111,7 @@ function decrypt(cipher: string, key: Buffer, iv: Buffer, data: Buffer): Buffer 
   return Buffer.concat([decipher.update(data), decipher.final()]);
 }
 
-/** The MAC of a PKCS#12 file: HMAC by its own derivation (RFC 7292) or PBMAC1 (RFC 9579). */
+/** The MAC of a PKCS#12 file: HMAC with its own key derivation (RFC 7292), or PBMAC1 (RFC 9579). */
 export function passwordMac(
   algorithm: AlgorithmIdentifier,
   salt: Buffer,
@@ -159,7 +159,7 @@ function pbkdf2(
   const rounds = iterations(cursor.expect(tags.integer));
   const length = cursor.optional(0, tags.integer);
   const digest = cursor.optional(0, tags.sequence);
-  // RFC 9579 section 4: without it the length of a PBMAC1 key would be a guess
+  // RFC 9579 section 4: without it, the length of a PBMAC1 key would be a guess
   if (length === undefined && stated === 'length-required')
     throw unsupported('MAC without the length of its key');
   if (length !== undefined && smallInteger(length) !== keyLength) throw unsupported('key length');
@@ -203,7 +203,7 @@ function pkcs12Key(
   return Buffer.concat(parts).subarray(0, length);
 }
 
-/** `octets` repeated up to whole blocks. */
+/** `octets`, repeated up to a whole number of blocks. */
 function fill(octets: Buffer, block: number): Buffer {
   if (octets.length === 0) return Buffer.alloc(0);
   return Buffer.alloc(Math.ceil(octets.length / block) * block, octets);

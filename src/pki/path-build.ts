@@ -33,7 +33,7 @@ export class Issuers {
     return this.#anchors.has(certificate.thumbprint);
   }
 
-  /** Who may have issued it, by name; those whose key identifier fits come first, roots before others. */
+  /** Who may have issued it, by name. Those whose key identifier fits come first, and roots before others. */
   of(certificate: Certificate): Certificate[] {
     const named = this.named(certificate.issuerName.canonical);
     const rank = (candidate: Certificate): number =>
@@ -67,7 +67,7 @@ function another(certificate: Certificate, issuer: Certificate): boolean {
 
 /**
  * Finds the paths from a leaf to the roots one by one, the likeliest first (RFC 4158). A step with a bad signature is
- * not taken, so many namesakes cost one check each and not one per combination. `SignatureChecker` bounds the total.
+ * not taken, so many namesakes cost one check each, not one per combination. `SignatureChecker` bounds the total.
  * @param note called with the reason if a namesake of an issuer was not used
  */
 export function* findPaths(
@@ -94,7 +94,7 @@ export function* findPaths(
     }
   }
 
-  /** An unreadable certificate leads nowhere, but must not spoil other paths. */
+  /** An unreadable certificate leads nowhere, and must not spoil other paths. */
   function issuersOf(certificate: Certificate): Certificate[] {
     try {
       return issuers.of(certificate);
@@ -105,7 +105,7 @@ export function* findPaths(
     }
   }
 
-  /** Keys with inherited parameters are checked later, when the path above is known. */
+  /** Keys with inherited parameters are checked later, when the path above them is known. */
   function mayHaveSigned(certificate: Certificate, issuer: Certificate): boolean {
     const info = issuer.publicKeyInfo;
     if (inheritsParameters(info)) return true;
@@ -124,12 +124,12 @@ export function* findPaths(
   }
 }
 
-/** Number of certificates searched for the ends of broken paths, and of ends reported. */
+/** How many certificates are searched for the ends of broken paths, and how many ends are reported. */
 const mostLookedAt = 20;
 const mostEnds = 5;
 
 /**
- * Where the paths up from a leaf end: certificates whose issuer, by name and key identifier, is unknown. Signatures are
+ * Where the paths up from a leaf end: certificates whose issuer is unknown by name and key identifier. Signatures are
  * not checked, because this says what to fetch, not what to trust.
  */
 export function withoutIssuer(leaf: Certificate, issuers: Issuers): Certificate[] {
@@ -153,7 +153,7 @@ function isRootLike(certificate: Certificate, issuers: Issuers): boolean {
   return issuers.isAnchor(certificate) || certificate.isSelfIssued;
 }
 
-/** Undefined for a certificate that cannot be read. */
+/** Undefined for an unreadable certificate. */
 function aboveOf(certificate: Certificate, issuers: Issuers): Certificate[] | undefined {
   try {
     const { canonical } = certificate.issuerName;
@@ -163,7 +163,7 @@ function aboveOf(certificate: Certificate, issuers: Issuers): Certificate[] | un
   }
 }
 
-/** The same name and key twice in a path is a loop, also through different certificates (RFC 4158 section 2.4.2). */
+/** The same name and key twice in a path is a loop, even through different certificates (RFC 4158 section 2.4.2). */
 function isSameEntity(a: Certificate, b: Certificate): boolean {
   return a.equals(b) || (a.subjectDer.equals(b.subjectDer) && a.spki.equals(b.spki));
 }

@@ -13,14 +13,14 @@ import { checkKeySize, type IssuerKey, type SignatureChecker } from './signature
 /** The result of a valid path: the leaf's key and the policies. */
 export interface CheckedPath {
   leafKey: IssuerKey;
-  /** The key that signed each certificate, by its place in the path (the root has none). */
+  /** The key that signed each certificate, by its place in the path. The root has none. */
   issuerKeys: (IssuerKey | undefined)[];
   policies: Set<string>;
   weak: Set<PathWeakness>;
 }
 
 /**
- * Basic path validation, RFC 5280 section 6.1, without revocation.
+ * Basic path validation (RFC 5280 section 6.1), without revocation.
  * @param path the leaf first, the trusted root last
  * @throws PathFailure with the first problem, seen from the root
  */
@@ -80,7 +80,7 @@ export function checkPath(
   return { leafKey: key, issuerKeys: [...keys].reverse(), policies: found, weak };
 }
 
-/** Errors of a certificate get its name, and parse errors become failures of the path. */
+/** Adds the certificate's name to errors, and turns parse errors into failures of the path. */
 function named<T>(certificate: Certificate, check: () => T): T {
   try {
     return check();
@@ -106,8 +106,8 @@ export function describe(certificate: Certificate): string {
 }
 
 /**
- * The key of a certificate; it inherits missing DSA parameters from the key that signed it (section 6.1.4 (f)).
- * @param above that key, once its signature over the certificate was checked; there is no other source of parameters
+ * The key of a certificate. It inherits missing DSA parameters from the key that signed it (section 6.1.4 (f)).
+ * @param above that key, once its signature over the certificate has been checked; parameters have no other source
  */
 export function certifiedKey(certificate: Certificate, above: IssuerKey | undefined): IssuerKey {
   const info = certificate.publicKeyInfo;
@@ -147,7 +147,7 @@ function checkMayIssue(certificate: Certificate): void {
   if (fault !== undefined) throw new PathFailure('not-a-ca', fault.message);
 }
 
-/** A root is trusted as such; it issues nothing only if it says that it is not a CA. Old roots have version 1. */
+/** A root is trusted as such. It may issue unless it says that it is not a CA. Old roots have version 1. */
 function checkAnchorMayIssue(anchor: Certificate): void {
   if (anchor.version === 3) checkMayIssue(anchor);
 }
@@ -162,7 +162,7 @@ function checkCritical(certificate: Certificate): void {
   }
 }
 
-/** RFC 8550 section 4.4: keyUsage of the leaf, extKeyUsage of the leaf and, by common practice, of issuers. */
+/** RFC 8550 section 4.4: keyUsage of the leaf, and extKeyUsage of the leaf and, by common practice, of issuers. */
 function checkPurpose(path: readonly Certificate[], { purpose }: PathOptions): void {
   if (purpose === 'any') return;
   path.forEach((certificate, index) => {
@@ -175,7 +175,7 @@ function checkPurpose(path: readonly Certificate[], { purpose }: PathOptions): v
   });
 }
 
-/** The policy variables of section 6.1.2 as they change along the path. */
+/** The policy variables of section 6.1.2, as they change along the path. */
 class PolicyState {
   readonly #graph = new PolicyGraph();
   readonly #initial: ReadonlySet<string> | undefined;
@@ -267,7 +267,8 @@ function nonNegative(count: number): number {
 }
 
 /**
- * True if subjectKeyIdentifier and authorityKeyIdentifier are both present and differ: another key with the same name.
+ * True if subjectKeyIdentifier and authorityKeyIdentifier are both present and differ: the issuer is another key with
+ * the same name.
  */
 export function namesAnotherKey(certificate: Certificate, issuer: Certificate): boolean {
   const wanted = certificate.authorityKeyIdentifier?.keyIdentifier;

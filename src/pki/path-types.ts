@@ -5,7 +5,7 @@ import type { Crl } from './crl.ts';
 import type { OcspResponse } from './ocsp.ts';
 import type { PinnedCertificates } from './pinned.ts';
 
-/** Why a certificate is not trusted. Codes are stable; docs and the verdict's schema are made from this table. */
+/** Why a certificate is not trusted. The codes are stable: docs and the verdict's schema are made from this table. */
 export const pathReasons = {
   'no-path': 'no chain of certificates leads to a trusted root',
   'self-signed': 'the certificate is self-signed and neither a trusted root nor pinned',
@@ -43,15 +43,15 @@ export const pathWeaknesses = {
 export type PathWeakness = keyof typeof pathWeaknesses;
 
 export interface PathLimits {
-  /** Certificates in a path, including leaf and root; default 10. */
+  /** Certificates in a path, including leaf and root. Default 10. */
   maxLength: number;
-  /** Certificates considered from a bag; default 1,000. */
+  /** Certificates considered from a bag. Default 1,000. */
   maxIntermediates: number;
-  /** Work for signatures, one being about a check with RSA of 2,048 bits; default 2,000. */
+  /** Work for signatures, where one unit is about one check with RSA of 2,048 bits. Default 2,000. */
   maxWork: number;
 }
 
-/** Whether certificates signed with a digest are trusted: `weak` trusts and marks them. */
+/** Whether certificates signed with a digest are trusted. `weak`: trusted, and marked. */
 export type DigestRule = 'weak' | 'refuse';
 
 export interface PathOptions {
@@ -59,25 +59,25 @@ export interface PathOptions {
   anchors: readonly Certificate[];
   /** Possible intermediate certificates: from the message, the settings, a cache. */
   intermediates?: readonly Certificate[];
-  /** Certificates trusted for themselves within their validity, without a path. */
+  /** Certificates that are trusted for themselves within their validity, without a path. */
   pinned?: readonly Certificate[] | PinnedCertificates;
   /**
-   * What the operator has revoked, whatever issuers say: it returns why. No path leads through such a certificate, and
-   * pinning it is no help.
+   * What the operator has revoked, whatever issuers say; returns the reason. No path leads through such a certificate,
+   * and pinning it does not help.
    */
   refused?: { why(certificate: Certificate): string | undefined } | undefined;
   /** The time in question, such as that of signing. */
   at: Date;
-  /** What the leaf's key is used for; `any` checks neither keyUsage nor extKeyUsage. */
+  /** What the leaf's key is used for. `any` checks neither keyUsage nor extKeyUsage. */
   purpose: 'sign' | 'encrypt' | 'any';
   limits?: Partial<PathLimits>;
-  /** The budget of the message that the certificate came with. Its `work-limit` ends validation. Default: none. */
+  /** The budget of the message that brought the certificate. Its `work-limit` ends the validation. Default: none. */
   budget?: Budget;
   /** Default `refuse`. */
   md5?: DigestRule;
   /** Default `weak`. */
   sha1?: DigestRule;
-  /** Smaller RSA, DSA and DH keys are refused; default 1,024 bits. Those below 2,048 are weak in any case. */
+  /** Smaller RSA, DSA and DH keys are refused. Default 1,024 bits. Those below 2,048 are weak in any case. */
   minimumKeyBits?: number;
   /** user-initial-policy-set of RFC 5280 section 6.1.1; absent for any policy. */
   policies?: readonly string[];
@@ -88,16 +88,16 @@ export interface PathOptions {
   /** initial-any-policy-inhibit */
   inhibitAnyPolicy?: boolean;
   /**
-   * `off` (default) ignores revocation. `soft` refuses revoked certificates and marks unknown ones weak. `hard` refuses
-   * unknown ones too.
+   * `off` (default) ignores revocation. `soft` refuses revoked certificates and marks those of unknown status weak.
+   * `hard` refuses these too.
    */
   revocation?: 'off' | 'soft' | 'hard';
-  /** Lists that revocation is looked up in. */
+  /** Lists in which revocation is looked up. */
   crls?: readonly Crl[];
-  /** Answers that revocation is looked up in first. */
+  /** Answers in which revocation is looked up first. */
   ocsp?: readonly OcspResponse[];
   /**
-   * When lists and answers have to be in force; default `at`. With the time of signing as `at` this is the present: a
+   * When lists and answers must be in force. Default: `at`. If `at` is the time of signing, this is the present: a
    * certificate that is revoked by now is refused, because the time of signing is only the signer's claim.
    */
   revocationAt?: Date;
@@ -107,7 +107,7 @@ export interface PathOptions {
 export interface RevocationStatus {
   certificate: Certificate;
   status: 'good' | 'revoked' | 'unknown';
-  /** Of the list or answer it is based on; its age shows how much the status is worth. */
+  /** The time of the list or answer behind it, whose age shows how much the status is worth. */
   thisUpdate?: Date;
   revokedAt?: Date;
   /** CRLReason by name. */
@@ -118,14 +118,14 @@ export interface RevocationStatus {
 export interface PathResult {
   trusted: boolean;
   reason: PathReason | null;
-  /** For the operator: which certificate and why. */
+  /** For the operator: which certificate, and why. */
   message: string;
-  /** Leaf first and root last if it is trusted, else the best path found. */
+  /** Leaf first and root last if it is trusted; otherwise the best path found. */
   chain: Certificate[];
   /** Trusted because it is pinned, not through a chain. */
   pinned: boolean;
   weak: PathWeakness[];
-  /** Policies under which the path is valid, in the terms of the root; anyPolicy for all. */
+  /** Policies under which the path is valid, in the root's terms; anyPolicy for all. */
   policies: string[];
   /** The leaf's key, with inherited DSA parameters filled in; absent if unavailable. */
   publicKey?: KeyObject;
@@ -137,7 +137,7 @@ export interface PathResult {
 /** Milliseconds by which clocks may differ: a list or answer may come from this far in the future. */
 export const clockSkew = 5 * 60_000;
 
-/** Ends the validation of one path; the caller then tries the next one. */
+/** Ends the validation of one path. The caller then tries the next one. */
 export class PathFailure extends Error {
   readonly reason: PathReason;
 

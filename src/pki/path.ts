@@ -19,10 +19,10 @@ import { SignatureChecker } from './signature-check.ts';
 const defaultLimits: PathLimits = { maxLength: 10, maxIntermediates: 1000, maxWork: 2000 };
 
 /**
- * Decides whether a certificate is trusted at a time, for a purpose: it is pinned, or a path that is valid by RFC 5280
- * section 6 and suitable for mail by RFC 8550 leads from it to a trusted root. All paths are tried within the limits.
- * Problems in certificates never throw; they become the reason. It throws `work-limit` if the budget of the message is
- * used up.
+ * Decides whether a certificate is trusted at a given time and for a purpose: either it is pinned, or a path that is
+ * valid by RFC 5280 section 6 and suitable for mail by RFC 8550 leads from it to a trusted root. All paths are tried,
+ * within the limits. Problems in certificates never throw; they become the reason. Throws `work-limit` if the budget of
+ * the message is used up.
  */
 export function validatePath(leaf: Certificate, options: PathOptions): PathResult {
   if (pinnedCertificates(options.pinned).has(leaf)) return validatePinned(leaf, options);
@@ -107,7 +107,7 @@ function revocationOf(
   return checkRevocation(path, checked, options, signatures, issuers);
 }
 
-/** A pinned certificate is trusted by itself; only its validity, key and usage are checked. */
+/** A pinned certificate is trusted by itself. Only its validity, key and usage are checked. */
 function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
   const refused = refusedIn([leaf], options);
   if (refused !== undefined) return refused;
@@ -130,7 +130,7 @@ function validatePinned(leaf: Certificate, options: PathOptions): PathResult {
   }
 }
 
-/** The result for a path through a certificate that the operator has revoked; undefined if there is none in it. */
+/** The result for a path through a certificate that the operator has revoked; undefined if the path has none. */
 function refusedIn(path: Certificate[], { refused }: PathOptions): PathResult | undefined {
   if (refused === undefined) return undefined;
   for (const certificate of path) {

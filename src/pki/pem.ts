@@ -1,11 +1,11 @@
 /** One block of a PEM file (RFC 7468). */
 export interface PemBlock {
   label: string;
-  /** The decoded octets; unusable if `encrypted` is set. */
+  /** The decoded octets. They are unusable if `encrypted` is set. */
   der: Buffer;
-  /** The block with its first and last line. */
+  /** The block including its first and last line. */
   text: string;
-  /** It has header lines of RFC 1421, like OpenSSL's traditional encrypted keys. */
+  /** It has RFC 1421 header lines, like OpenSSL's traditional encrypted keys. */
   encrypted: boolean;
 }
 
@@ -20,7 +20,8 @@ export const cmsLabels: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * True unless the octets are DER, a SEQUENCE with the length of the file. Text starts like that only by chance ("0").
+ * True unless the octets are DER, that is, a SEQUENCE with the length of the file. Text starts like that only by chance
+ * ("0").
  */
 export function isPem(data: Buffer): boolean {
   return data[0] !== 0x30 || ((data[1] ?? 0) < 0x80 && data.includes(begin));
@@ -31,8 +32,8 @@ const dashes = '-----';
 const mostBlocks = 10_000;
 
 /**
- * Finds the blocks of a PEM file among other text. One begins at the beginning of a line: what a certificate is called
- * may stand in a comment above it. A block without its end is skipped.
+ * Finds the blocks of a PEM file among other text. A block begins at the start of a line, because the comment above it
+ * may contain such a label. A block without an end is skipped.
  */
 export function readPem(data: Buffer): PemBlock[] {
   const text = data.toString('latin1');
@@ -43,7 +44,7 @@ export function readPem(data: Buffer): PemBlock[] {
     if (labelEnd < 0) break;
     const label = text.slice(at + begin.length, labelEnd);
     const footer = `-----END ${label}-----`;
-    // the next dashes end it, or it has no end: looked for further on, many without one would take quadratic time
+    // The next dashes end it, or it has no end. Searching on for an end would take quadratic time for many such blocks.
     const end = text.indexOf(dashes, labelEnd + dashes.length);
     if (end < 0) break;
     if (label.length > 64 || !text.startsWith(footer, end) || !beginsLine(text, at, last)) {
@@ -64,10 +65,10 @@ export function readPem(data: Buffer): PemBlock[] {
   return blocks;
 }
 
-/** In latin1. */
+/** Read as latin1. */
 const byteOrderMark = '\u00ef\u00bb\u00bf';
 
-/** @param last the end of the block before: files are put together without a line end between them */
+/** @param last the end of the previous block: files are concatenated without a line end in between */
 function beginsLine(text: string, at: number, last: number): boolean {
   let start = at;
   while (start > last && (text[start - 1] === ' ' || text[start - 1] === '\t')) start--;

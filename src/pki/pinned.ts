@@ -1,17 +1,17 @@
 import type { Certificate } from './certificate.ts';
 import { wordsOf } from './lookup.ts';
 
-/** Certificates that are trusted for themselves: looked up, because there may be tens of thousands. */
+/** Certificates that are trusted for themselves. They are looked up, because there may be tens of thousands. */
 export interface PinnedCertificates {
   has(certificate: Certificate): boolean;
-  /** Those with a word of `lookup.ts`: candidates, which the caller compares with what it looks for. */
+  /** Those with a word of `lookup.ts`. These are candidates, which the caller compares with what it looks for. */
   find(word: string): readonly Certificate[];
 }
 
 const lists = new WeakMap<readonly Certificate[], PinnedCertificates>();
 const none: PinnedCertificates = { has: () => false, find: () => [] };
 
-/** Both forms in which pinned certificates are given, as one. */
+/** Turns both forms in which pinned certificates are given into one. */
 export function pinnedCertificates(
   given: readonly Certificate[] | PinnedCertificates | undefined,
 ): PinnedCertificates {
@@ -28,7 +28,7 @@ export function pinnedCertificates(
 const isList = (given: readonly Certificate[] | PinnedCertificates): given is readonly Certificate[] =>
   Array.isArray(given);
 
-/** A few certificates. */
+/** A few certificates, as a set. */
 class CertificateList implements PinnedCertificates {
   readonly #list: readonly Certificate[];
   #byWord: Map<string, Certificate[]> | undefined;

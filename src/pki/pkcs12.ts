@@ -27,7 +27,7 @@ import { keyBelongsTo } from './private-key.ts';
 
 /** What a PKCS#12 file holds. */
 export interface Pkcs12 {
-  /** One for each private key with a certificate in the file; named by friendlyName, else by subject. */
+  /** One for each private key that has a certificate in the file. Named by friendlyName, or else by subject. */
   identities: Identity[];
   /** All certificates, in the order of the file. */
   certificates: Certificate[];
@@ -45,9 +45,9 @@ interface Bags {
 }
 
 /**
- * Reads a PKCS#12 file (RFC 7292): .p12 or .pfx with a password, also an empty one or none, in PEM too. Certificates
- * are returned octet for octet, and keys may be of any kind that node:crypto knows. node-forge can do neither: it knows
- * only RSA and re-encodes certificates.
+ * Reads a PKCS#12 file (RFC 7292): .p12 or .pfx, also inside PEM. The password may be empty or missing. Certificates
+ * are returned octet for octet, and keys may be of any kind that node:crypto supports. node-forge can do neither: it
+ * supports only RSA, and re-encodes certificates.
  * @throws SealpostError `password`, `key-malformed`, `key-mismatch`, `certificate-malformed`
  */
 export function readPkcs12(data: Buffer, password?: string): Pkcs12 {
@@ -77,7 +77,7 @@ export function isPkcs12(data: Buffer): boolean {
   }
 }
 
-/** Sometimes the file is wrapped in PEM. */
+/** Some files are wrapped in PEM. */
 function unarmored(data: Buffer): Buffer {
   if (!isPem(data)) return data;
   return readPem(data).find(({ label }) => label === 'PKCS12' || label === 'PFX')?.der ?? data;
@@ -172,7 +172,7 @@ function readBags(contents: Element, password: Password, bags: Bags, depth: numb
         if (depth < 8) readBags(value, password, bags, depth + 1);
         break;
       default:
-      // CRLs and secrets are ignored.
+      // CRLs and secrets are ignored
     }
   }
 }
@@ -219,7 +219,7 @@ function decryptOrPassword(
   }
 }
 
-/** Any error that is not one of ours becomes `key-malformed`. */
+/** Turns any error that is not one of ours into `key-malformed`. */
 function reading<T>(read: () => T): T {
   try {
     return read();

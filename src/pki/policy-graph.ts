@@ -4,7 +4,7 @@ import { malformedCertificate } from './malformed.ts';
 const anyPolicy = oids.anyPolicy;
 const mostPolicies = 500;
 
-/** Policy identifiers of certificatePolicies; qualifiers are not read (RFC 5280 section 4.2.1.4). */
+/** Policy identifiers of certificatePolicies. Qualifiers are not read (RFC 5280 section 4.2.1.4). */
 export function readCertificatePolicies(value: Buffer): string[] {
   const policies: string[] = [];
   const cursor = new Cursor(parse(value));
@@ -43,11 +43,11 @@ interface Node {
 }
 
 /**
- * The valid policies along a path, as the graph of RFC 9618, which has one node for each policy and
- * depth: the tree of RFC 5280 section 6.1 grows exponentially with hostile mappings.
+ * The valid policies along a path, as the graph of RFC 9618, which has one node for each policy and depth. The tree of
+ * RFC 5280 section 6.1 grows exponentially with hostile mappings.
  */
 export class PolicyGraph {
-  /** Nodes of each depth by valid policy; depth 0 is anyPolicy. Empty last level: the graph is NULL. */
+  /** Nodes of each depth by valid policy. Depth 0 is anyPolicy. If the last level is empty, the graph is NULL. */
   readonly #levels: Map<string, Node>[] = [
     new Map([[anyPolicy, { policy: anyPolicy, expected: new Set([anyPolicy]), parents: [] }]]),
   ];
@@ -57,7 +57,7 @@ export class PolicyGraph {
     return this.#isNull;
   }
 
-  /** Steps (d) and (e) of section 6.1.3; `policies` is undefined where the extension is absent. */
+  /** Steps (d) and (e) of section 6.1.3. `policies` is undefined if the extension is absent. */
   addCertificate(policies: readonly string[] | undefined, anyPolicyAllowed: boolean): void {
     const above = this.#levels.at(-1) ?? new Map<string, Node>();
     const level = new Map<string, Node>();
@@ -105,7 +105,7 @@ export class PolicyGraph {
   constrainedBy(initial: ReadonlySet<string> | undefined): Set<string> {
     const found = new Set<string>();
     if (this.#isNull) return found;
-    // From the last level upwards; each node is visited once, however many paths lead to it.
+    // from the last level upwards; each node is visited once, however many paths lead to it
     const seen = new Set<Node>(this.#levels.at(-1)?.values());
     for (const node of seen) {
       const top = node.parents.every(({ policy }) => policy === anyPolicy);

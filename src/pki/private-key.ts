@@ -6,10 +6,10 @@ import { type PemBlock, readPem } from './pem.ts';
 import { inheritsParameters, namedCurve, readPublicKeyInfo, sameKey } from './public-key.ts';
 
 /**
- * Reads a private key: PKCS#8 plain or encrypted, PKCS#1 (RSA), SEC 1 (EC), in PEM or DER, and OpenSSL's traditional
- * encrypted PEM. RSA, RSA-PSS, EC, Ed25519, X25519, DSA, DH and X9.42 DH keys. Other blocks of a PEM file are skipped;
- * the first private key is used.
- * @throws SealpostError `key-malformed`, or `password` when it is missing or wrong
+ * Reads a private key: PKCS#8 (plain or encrypted), PKCS#1 (RSA) or SEC 1 (EC) in PEM or DER, or OpenSSL's traditional
+ * encrypted PEM. The key may be RSA, RSA-PSS, EC, Ed25519, X25519, DSA, DH or X9.42 DH. Other blocks of a PEM file are
+ * skipped, and the first private key is used.
+ * @throws SealpostError `key-malformed`; `password` if it is missing or wrong
  */
 export function readPrivateKey(data: Buffer, password?: string): KeyObject {
   const block = readPem(data).find(isPrivateKey);
@@ -20,7 +20,7 @@ export function readPrivateKey(data: Buffer, password?: string): KeyObject {
   });
 }
 
-/** True for a file that holds a private key in PEM form. */
+/** True for a file that holds a private key in PEM. */
 export function hasPrivateKey(data: Buffer): boolean {
   return readPem(data).some(isPrivateKey);
 }
@@ -72,7 +72,7 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
   try {
     return read();
   } catch (cause) {
-    // About one wrong password in 200 gives valid padding, but then the content has no known form.
+    // about one wrong password in 200 gives valid padding, but then the content has no known form
     if (encrypted) {
       throw new SealpostError('password', 'the password does not open the private key', {
         cause,
@@ -87,9 +87,9 @@ function load(encrypted: boolean, password: string | undefined, read: () => KeyO
 }
 
 /**
- * True when the private key is that of the certificate. It compares the public numbers instead of the structures, which
- * differ for RSA keys marked PSS or OAEP, for DSA keys with inherited parameters, and for DH keys, whose parameters can
- * be written in several ways.
+ * True if the private key belongs to the certificate. This compares public numbers instead of structures, which differ
+ * for RSA keys marked PSS or OAEP, for DSA keys with inherited parameters, and for DH keys, whose parameters can be
+ * written in several ways.
  */
 export function keyBelongsTo(key: KeyObject, certificate: Certificate): boolean {
   const publicKey = createPublicKey(key);

@@ -21,7 +21,7 @@ export interface PssParameters {
 }
 
 /**
- * Reads the parameters; absent parts mean SHA-1, MGF1 with SHA-1 and a salt of 20 octets.
+ * Reads the parameters. Absent parts mean SHA-1, MGF1 with SHA-1 and a salt of 20 octets.
  * @throws SealpostError `cms-unsupported`, `cms-malformed`, `asn1-*`
  */
 export function readPssParameters(algorithm: AlgorithmIdentifier): PssParameters {
@@ -48,7 +48,7 @@ export function readPssParameters(algorithm: AlgorithmIdentifier): PssParameters
   return result;
 }
 
-/** The digest of MGF1 (RFC 8017 appendix B.2.1), of PSS and OAEP. */
+/** The digest of MGF1 (RFC 8017 appendix B.2.1), in PSS and OAEP. */
 export function readMgf1(algorithm: AlgorithmIdentifier): DigestInfo {
   if (algorithm.oid !== oids.mgf1) {
     throw new SealpostError('cms-unsupported', `mask generation function ${algorithm.oid}`);

@@ -19,7 +19,7 @@ export interface PublicKeyInfo {
   der: Buffer;
   /** Dotted object identifier. */
   algorithm: string;
-  /** The parameters element unchanged; undefined if absent. */
+  /** The parameters element as it stands; undefined if absent. */
   parameters: Buffer | undefined;
   /** Content of the BIT STRING. */
   key: Buffer;
@@ -35,7 +35,7 @@ export function readPublicKeyInfo(element: Element): PublicKeyInfo {
 
 const rsaAlgorithms: ReadonlySet<string> = new Set([oids.rsaEncryption, oids.rsassaPss, oids.rsaesOaep]);
 
-/** RSA keys above this many bits are refused before any use: the cost grows with the cube (threats S8). */
+/** RSA keys above this many bits are refused before any use, because the cost grows with the cube (threats S8). */
 export const largestRsa = 16_384;
 /** FIPS 186-4 ends at 3,072 bits. */
 export const largestDsa = 4096;
@@ -67,22 +67,22 @@ const curveBits = new Map<string, number>([
 
 export type KeyFamily = 'rsa' | 'dsa' | 'dh' | 'ec' | 'okp' | 'other';
 
-/** Kind and size of a key, from its octets alone, without any arithmetic. */
+/** Kind and size of a key, read from its octets without any arithmetic. */
 export interface KeyTraits {
   family: KeyFamily;
-  /** Bits of the modulus or of the curve; undefined when unknown. */
+  /** Bits of the modulus or of the curve; undefined if unknown. */
   bits: number | undefined;
   /** RSA only: id-RSASSA-PSS is for signatures alone, id-RSAES-OAEP for encryption (RFC 4055 section 1.2). */
   onlyFor?: 'sign' | 'encrypt';
   /** RSA only: bits of the public exponent. */
   exponentBits?: number | undefined;
-  /** RSA only: two positive numbers of a usual size and nothing else, which every library loads. */
+  /** RSA only: whether there are two positive numbers of a usual size and nothing else, which every library loads. */
   isPlain?: boolean;
 }
 
 const knownTraits = new WeakMap<PublicKeyInfo, KeyTraits>();
 
-/** Read once for a key: own certificates are asked with every message. */
+/** Read once per key, because our own certificates are asked with every message. */
 export function keyTraits(info: PublicKeyInfo): KeyTraits {
   let traits = knownTraits.get(info);
   if (traits === undefined) {
@@ -185,7 +185,7 @@ export function oversized({ family, bits = 0, exponentBits = 0 }: KeyTraits): st
 /**
  * The key as Node's object.
  * @param inherited DSA parameters of the issuer, for a key that has none of its own
- * @throws SealpostError `certificate-malformed` also for keys too large to use
+ * @throws SealpostError `certificate-malformed`, also for keys too large to use
  */
 export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject {
   return reading('public key', () => {
@@ -200,7 +200,10 @@ export function toKeyObject(info: PublicKeyInfo, inherited?: Buffer): KeyObject 
   });
 }
 
-/** SHA-256 of a public key in hex, without its algorithm identifier: the same key stays the same under another one. */
+/**
+ * SHA-256 of a public key in hex, without its algorithm identifier, so the same key under another algorithm gives the
+ * same value.
+ */
 export function keyDigest({ publicKeyInfo }: { readonly publicKeyInfo: Pick<PublicKeyInfo, 'key'> }): string {
   return createHash('sha256').update(publicKeyInfo.key).digest('hex');
 }
@@ -219,7 +222,7 @@ function usableSpki(info: PublicKeyInfo, inherited: Buffer | undefined): Buffer 
       throw malformedCertificate('public key', 'DSA parameters are left to the issuer');
     return der.sequence(der.sequence(der.oid(oids.dsa), inherited), der.bitString(info.key));
   }
-  // OpenSSL does not know keys marked for OAEP only (RFC 4055 section 4.1); the numbers are the same.
+  // OpenSSL does not know keys marked for OAEP only (RFC 4055 section 4.1), but their numbers are the same
   if (info.algorithm === oids.rsaesOaep) {
     return der.sequence(der.sequence(der.oid(oids.rsaEncryption), der.nullValue()), der.bitString(info.key));
   }

@@ -4,9 +4,9 @@ import type { Certificate } from './certificate.ts';
 import type { Crl } from './crl.ts';
 import type { OcspResponse } from './ocsp.ts';
 
-/** How long an answer is used before it is fetched again, even if it is valid for longer. */
+/** How long an answer is used before it is fetched again, even if it stays valid for longer. */
 const longestAge = 24 * 3_600_000;
-/** How long a failure or outdated answer is kept, so that a bad server is not contacted for each message. */
+/** How long a failure or an outdated answer is kept, so that a broken server is not contacted for each message. */
 export const shortestAge = 60_000;
 
 export interface Fetched<T> {
@@ -20,8 +20,8 @@ export interface Fetched<T> {
 type Entry<T> = ({ value: T } | { failure: Error }) & { size: number; until: number };
 
 /**
- * Fetched answers of one kind by key. When they become too large, the least recently used go first. One that is larger
- * than all the room is not kept, and drives out nothing.
+ * Fetched answers of one kind, by key. When they become too large, the least recently used go first. One that is larger
+ * than the whole cache is not kept, so it displaces nothing.
  */
 export class FetchStore<T> {
   readonly #entries: LRUCache<string, Entry<T>>;
@@ -32,7 +32,7 @@ export class FetchStore<T> {
     this.#entries = new LRUCache({ maxSize, sizeCalculation: ({ size }) => Math.max(1, size) });
   }
 
-  /** The cached value of the key, or the result of `fetch`. Concurrent callers share one request. */
+  /** The cached value, or the result of `fetch`. Concurrent callers share one request. */
   async get(key: string, now: Date, fetch: () => Promise<Fetched<T>>): Promise<T> {
     const entry = this.#entries.get(key);
     if (entry !== undefined && entry.until > now.getTime()) {
@@ -65,7 +65,7 @@ export class FetchStore<T> {
   }
 }
 
-/** Caches what revocation has fetched. One per process. */
+/** Caches what was fetched for revocation. One per process. */
 export class RevocationCache {
   readonly crls: FetchStore<Crl>;
   readonly answers: FetchStore<OcspResponse>;
@@ -84,7 +84,7 @@ export class RevocationCache {
   }
 }
 
-/** The share of its time that is left of a list whose successor should be there. */
+/** The share of a list's life that is left when its successor should be there. */
 const lateShare = 0.1;
 
 /** Whether a list has ended, or is so near its end that its authority should have published the next one. */

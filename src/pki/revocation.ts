@@ -20,15 +20,15 @@ export interface RevocationOptions {
   cache: RevocationCache;
   /** The present, at which lists and answers must be valid. */
   now: Date;
-  /** Ask OCSP responders, and fetch lists if they do not answer; default: both. */
+  /** What to ask: OCSP responders, and lists if they do not answer. Default: both. */
   methods?: readonly ('ocsp' | 'crl')[];
-  /** Maximum requests for one validation; default 20. */
+  /** Requests for one validation, at most. Default 20. */
   maxRequests?: number;
 }
 
 /**
- * `validatePath` with revocation lists and answers fetched for the path it finds. `options.revocation` decides whether
- * an unknown status is refused (`hard`) or marked (`soft`).
+ * `validatePath`, with revocation lists and answers fetched for the path that it finds. `options.revocation` decides
+ * whether an unknown status is refused (`hard`) or marked (`soft`).
  */
 export async function validateWithRevocation(
   leaf: Certificate,
@@ -63,7 +63,7 @@ class Session {
     this.#left = options.maxRequests ?? 20;
   }
 
-  /** Fetches for each certificate except the root: OCSP first, then lists if that gives nothing. */
+  /** Fetches for each certificate except the root: OCSP first, then lists if that yields nothing. */
   async gather(chain: readonly Certificate[]): Promise<void> {
     const methods = this.#options.methods ?? ['ocsp', 'crl'];
     await Promise.all(
@@ -98,7 +98,7 @@ class Session {
       ...orNone(() => certificate.freshestCrl ?? []),
     ];
     for (const point of points) {
-      // Several URLs of one point lead to the same list, so the first that answers is enough.
+      // several URLs of one point lead to the same list, so the first that answers is enough
       for (const url of addresses(urlsOf(point))) {
         const crl = await this.#get(
           this.#options.cache.crls,
@@ -113,7 +113,7 @@ class Session {
     }
   }
 
-  /** Undefined if it cannot be fetched; the reason goes into `failures`. */
+  /** Undefined if it cannot be fetched. The reason goes into `failures`. */
   async #get<T>(
     store: FetchStore<T>,
     request: { kind: FetchKind; url: string; body?: Buffer },

@@ -6,7 +6,7 @@ import { PathFailure, type PathOptions, type PathWeakness } from './path-types.t
 import { type KeyTraits, keyTraits, oversized, type PublicKeyInfo } from './public-key.ts';
 import { type SignatureScheme, signatureScheme, verifySignature } from './signature.ts';
 
-/** A signing key with what is needed to judge and use it. */
+/** A signing key with what it takes to judge and use it. */
 export interface IssuerKey {
   info: PublicKeyInfo;
   key: KeyObject;
@@ -23,7 +23,7 @@ const weakBelow = 2048;
 const weakCurveBelow = 224;
 
 /**
- * Checks signatures for one validation within a work budget, and caches the answers. With cross-certificates and a
+ * Checks signatures for one validation within a work budget, and caches the results. With cross-certificates and a
  * large bag, the same check comes up many times.
  */
 export class SignatureChecker {
@@ -55,11 +55,11 @@ export class SignatureChecker {
     return scheme;
   }
 
-  /** @throws PathFailure `limit` when the budget is used up, or for an unknown algorithm */
+  /** @throws PathFailure `limit` if the budget is used up; also for an unknown algorithm */
   verify(signed: SignedObject, issuer: IssuerKey): boolean {
     const known = this.#results.get(signed) ?? new Map<string, boolean>();
     this.#results.set(signed, known);
-    // With inherited parameters, the key is more than its own octets.
+    // with inherited parameters, the key is more than its own octets
     const name = `${issuer.info.der.toString('latin1')}${issuer.info.parameters?.toString('latin1') ?? ''}`;
     const before = known.get(name);
     if (before !== undefined) return before;
@@ -67,7 +67,7 @@ export class SignatureChecker {
     const scheme = this.scheme(signed, new Set());
     const { family, onlyFor } = keyTraits(issuer.info);
     const valid =
-      // OpenSSL enforces the restrictions of id-RSASSA-PSS, but does not know id-RSAES-OAEP.
+      // OpenSSL enforces the restrictions of id-RSASSA-PSS, but does not know id-RSAES-OAEP
       onlyFor !== 'encrypt' &&
       scheme.family === family &&
       verifySignature(scheme, signed.tbs, signed.signature, issuer.key);
@@ -82,7 +82,7 @@ export class SignatureChecker {
     this.#checkWork();
   }
 
-  /** RSA with 2,048 bits costs one; curves, DSA and larger moduli cost in proportion. */
+  /** RSA with 2,048 bits costs one. Curves, DSA and larger moduli cost in proportion. */
   #spend(info: PublicKeyInfo, octets: number): void {
     const traits = keyTraits(info);
     const { family, bits } = traits;

@@ -10,7 +10,7 @@ export interface SignatureScheme {
   /** Digest by Node's name; null if the scheme has its own (EdDSA, ML-DSA). */
   digest: string | null;
   family: KeyFamily;
-  /** Octets of salt, for RSASSA-PSS. */
+  /** For RSASSA-PSS: octets of salt. */
   saltLength?: number;
 }
 
@@ -23,7 +23,7 @@ const families: Readonly<Record<SignatureInfo['scheme'], KeyFamily>> = {
   'ml-dsa': 'other',
 };
 
-/** The scheme of an AlgorithmIdentifier, or undefined for one that is not supported (MD2 among them). */
+/** The scheme of an AlgorithmIdentifier; undefined if it is not supported (MD2 is not). */
 export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme | undefined {
   const info = signatureByOid.get(algorithm.oid);
   if (info === undefined) return undefined;
@@ -31,13 +31,13 @@ export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme
   if (scheme === 'rsa-pss') return supportedOrNone(() => pssScheme(algorithm));
   const family = families[scheme];
   if (scheme === 'eddsa' || scheme === 'ml-dsa') return { digest: null, family };
-  // a key's algorithm alone says nothing of the digest
+  // the algorithm of a key alone says nothing about the digest
   return digest === undefined ? undefined : { digest, family };
 }
 
 /**
- * Node uses the digest of the signature for the mask, as everybody does (RFC 4055 recommends it). Other masks are not
- * supported, nor is SHAKE, which makes its mask without MGF1 (RFC 8702).
+ * For the mask, Node uses the digest of the signature, as everybody does (RFC 4055 recommends it). Other masks are not
+ * supported, and neither is SHAKE, which makes its mask without MGF1 (RFC 8702).
  */
 function pssScheme(algorithm: AlgorithmIdentifier): SignatureScheme | undefined {
   if (algorithm.parameters === undefined) return undefined;
@@ -46,7 +46,7 @@ function pssScheme(algorithm: AlgorithmIdentifier): SignatureScheme | undefined 
   return supported ? { digest: digest.node, family: 'rsa', saltLength } : undefined;
 }
 
-/** What is no algorithm of ours is the same as one that is not known. */
+/** Anything that is not a well-formed algorithm counts as an unknown one. */
 function supportedOrNone<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -1,6 +1,9 @@
-/** Spans of time in which certificates are used: plain dates, for processes that read no certificate as well. */
+/**
+ * Spans of time in which certificates are used. Plain dates, so that processes that read no certificates can use them
+ * too.
+ */
 
-/** A window of ours. Without an end, the certificate's own counts. */
+/** A time window that we set. Without an end, the certificate's own end counts. */
 export interface Term {
   /** The first moment. */
   readonly from?: Date | undefined;
@@ -8,14 +11,14 @@ export interface Term {
   readonly until?: Date | undefined;
 }
 
-/** `2027-01-01`, with the time where it is not midnight in UTC. */
+/** `2027-01-01`, with the time if it is not midnight in UTC. */
 export const dayText = (date: Date) => {
   const text = date.toISOString();
   return text.endsWith('T00:00:00.000Z') ? text.slice(0, 10) : text.replace('.000Z', 'Z');
 };
 
 /**
- * The span in which a certificate is used: the term, cut to the validity. `until` is exclusive, where notAfter is
+ * The span in which a certificate is used: the term, cut to the validity. `until` is exclusive, whereas notAfter is
  * inclusive to the second (RFC 5280 section 4.1.2.5). For a term outside of the validity, `from` is not before `until`.
  */
 export function spanOf(
@@ -29,17 +32,17 @@ export function spanOf(
   };
 }
 
-/** How long something in force at a time is followed without a gap. */
+/** How long something stays in force from a given time, without a gap. */
 export interface Coverage<T> {
-  /** The first moment at which nothing is in force; the time in question if nothing is then. */
+  /** The first moment at which nothing is in force; the given time if nothing is in force then. */
   readonly until: Date;
-  /** When something is in force again after that; undefined for never. */
+  /** When something is in force again after that; undefined if never. */
   readonly again: Date | undefined;
   /** What ends last before the gap; undefined if nothing is in force. */
   readonly last: T | undefined;
 }
 
-/** Follows spans from a time on, as each ends and another takes over. */
+/** Follows spans from a given time on, as each ends and another takes over. */
 export function coverageOfSpans<T extends { readonly from: Date; readonly until: Date }>(
   spans: readonly T[],
   at: Date,
@@ -59,7 +62,7 @@ export function coverageOfSpans<T extends { readonly from: Date; readonly until:
   return { until, again: undefined, last };
 }
 
-/** The span that ended last, if none holds at a time or begins after it. */
+/** The span that ended last, if none covers the time or begins after it. */
 export function endedOfSpans<T extends { readonly from: Date; readonly until: Date }>(
   spans: readonly T[],
   at: Date,

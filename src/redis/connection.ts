@@ -1,7 +1,7 @@
 /**
- * Connections to Redis. There are two kinds. Producers fail fast, because a sender waits for the answer. Workers wait
- * for the server to come back. Errors of ioredis contain the arguments of the command (octets, passwords), so they end
- * here and become a `SealpostError` without them.
+ * Connections to Redis, of two kinds. Producers fail fast, because a sender waits for the answer. Workers wait for the
+ * server to come back. Errors of ioredis contain the arguments of the command (octets, passwords), so they end here and
+ * become a `SealpostError` without them.
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { SealpostError } from '../errors.ts';
@@ -11,15 +11,15 @@ import { describeTarget, type RedisTarget, redisOptions } from './target.ts';
 export type ConnectionKind = 'producer' | 'worker';
 
 /**
- * A connection. It connects at once, and reconnects for ever. A producer's commands fail if the server is away or
- * silent; a worker's commands wait (BullMQ needs `maxRetriesPerRequest: null`).
+ * A connection. It connects at once, and reconnects for ever. A producer's commands fail if the server is unreachable
+ * or silent; a worker's commands wait (BullMQ needs `maxRetriesPerRequest: null`).
  */
 export function connect(
   target: RedisTarget,
   kind: ConnectionKind,
   log: Log,
   name: string = kind,
-  /** 2 for one that is told of changed keys: in RESP3, ioredis drops what it does not know. */
+  /** 2 for a connection that is told of changed keys: in RESP3, ioredis drops messages that it does not know. */
   protocol: 2 | 3 = 3,
 ): Redis {
   const producer = kind === 'producer';
@@ -28,13 +28,13 @@ export function connect(
     connectionName: `sealpost-${name}`,
     protocol,
     connectTimeout: Math.min(target.commandTimeout, 10_000),
-    // A half-open socket stays silent, and without this a worker would wait on it for ever. BullMQ blocks for at most
+    // A half-open socket stays silent, and without this, a worker would wait on it for ever. BullMQ blocks for at most
     // ten seconds.
     socketTimeout: producer ? target.commandTimeout + 1000 : 15_000,
     keepAlive: 10_000,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000),
-    // What is asked in one turn of the event loop goes out together. A worker's commands come singly, and a pipeline
-    // copies all scripts of BullMQ each time it is made.
+    // Commands from one turn of the event loop are sent together. A worker's commands come singly, and a pipeline would
+    // copy all scripts of BullMQ each time it is made.
     enableAutoPipelining: producer,
     enableOfflineQueue: !producer,
     autoResendUnfulfilledCommands: !producer,
@@ -43,7 +43,7 @@ export function connect(
     reconnectOnError: (error) => (isElsewhere(error) ? (producer ? 1 : 2) : false),
   };
   const redis = new Redis({ ...options, replyMapping: 'legacy' });
-  // Each "elsewhere" reply adds a listener to the socket, which is about to close.
+  // each "elsewhere" reply adds a listener to the socket, which is about to close
   redis.on('connect', () => redis.stream.setMaxListeners(0));
   let away = false;
   // One line when it is lost and one when it is back, regardless of the attempts in between.
@@ -59,7 +59,7 @@ export function connect(
   return redis;
 }
 
-/** Resolves when the connection is usable; `redis-unreachable` if it is not within the command timeout. */
+/** Resolves when the connection is usable. Errors: `redis-unreachable` if it is not within the command timeout. */
 export async function ready(redis: Redis, target: RedisTarget): Promise<void> {
   if (redis.status === 'ready') return;
   let last: unknown;
@@ -89,7 +89,7 @@ export async function ready(redis: Redis, target: RedisTarget): Promise<void> {
 /** Closes gracefully, or at once if the server does not answer. Idempotent. */
 export async function disconnect(redis: Redis): Promise<void> {
   if (redis.status === 'end') return;
-  // Errors of the connection no longer matter once it is being closed.
+  // errors of the connection no longer matter once it is being closed
   redis.removeAllListeners('error').on('error', () => undefined);
   const ended = new Promise<void>((resolve) => {
     redis.once('end', () => resolve());
@@ -97,16 +97,16 @@ export async function disconnect(redis: Redis): Promise<void> {
   });
   if (redis.status === 'ready') await redis.quit().catch(() => undefined);
   redis.disconnect();
-  // ioredis then waits two seconds for the close of a socket, also of one that is closed: it would keep the process.
+  // ioredis then waits two seconds for the close of a socket, even of one that is closed, which would keep the process
   if (redis.stream?.closed) redis.stream.emit('close', false);
-  // `end` never comes for a connection that was waiting to reconnect.
+  // `end` never comes for a connection that was waiting to reconnect
   if (redis.stream && !redis.stream.destroyed) await ended;
 }
 
 /**
  * Replies of a server that did not run the command because another one has the keys, or will have them. A new
- * connection asks again which one. A worker's command is sent there; a producer's fails, because its sender waits. ASK
- * is not followed: while a slot moves, half of what a script reads would be on the other node (docs/operations.md).
+ * connection asks again which one. A worker's command is sent there; a producer's fails, because its sender is waiting.
+ * ASK is not followed: while a slot moves, half of what a script reads would be on the other node (docs/operations.md).
  */
 function isElsewhere(error: Error): boolean {
   return /^(READONLY|MOVED|ASK|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|UNBLOCKED)\b/.test(error.message);
@@ -119,7 +119,7 @@ const refusedReplies = /^(NOAUTH|WRONGPASS|NOPERM)\b/;
 
 /**
  * What an error of ioredis means, without its arguments: `redis-full` (no memory or disk), `redis-unreachable`
- * (away, silent, loading, not allowed), else `internal`. `what` names the work.
+ * (unreachable, silent, loading, not allowed), otherwise `internal`. `what` names the work.
  */
 export function redisError(error: unknown, what: string): SealpostError {
   if (error instanceof SealpostError) return error;
@@ -151,7 +151,7 @@ export function redisError(error: unknown, what: string): SealpostError {
 
 /**
  * Why a transaction was aborted before it began: one of its commands was refused, for example for lack of memory, or
- * EXEC itself, when memory ran short after its commands were queued.
+ * EXEC itself, when memory ran short after its commands had been queued.
  */
 function refusalInTransaction(error: unknown): Error | undefined {
   if (!(error instanceof Error && error.message.startsWith('EXECABORT'))) return;
@@ -165,7 +165,7 @@ function refusalInTransaction(error: unknown): Error | undefined {
   return error.previousErrors.find((each) => each instanceof Error);
 }
 
-/** Awaits a command and lets no error of ioredis through. */
+/** Awaits a command, and lets no error of ioredis through. */
 export async function guarded<T>(what: string, work: Promise<T>): Promise<T> {
   try {
     return await work;

@@ -1,4 +1,4 @@
-/** Checks whether the server could lose acknowledged writes, by its settings, if it shows them. */
+/** Checks by its settings whether the server could lose acknowledged writes, if it shows its settings. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -46,14 +46,14 @@ async function settingOf(redis: Redis, setting: string): Promise<string | null> 
     const reply = await redis.config('GET', setting);
     if (Array.isArray(reply) && reply.length >= 2) return String(reply[1]);
   } catch (error) {
-    // Managed servers forbid or rename CONFIG, and say so in a reply. Anything else is a failure.
+    // managed servers forbid or rename CONFIG, and say so in a reply; anything else is a failure
     if (!(error instanceof Error && error.name === 'ReplyError')) throw redisError(error, 'durability');
   }
   const info = await redis.info().catch(() => '');
   return fromInfo(info, setting);
 }
 
-/** One finding for each setting that matters. `redis-unreachable` if the server does not answer. */
+/** One finding for each setting that matters. Errors: `redis-unreachable` if the server does not answer. */
 export async function checkDurability(redis: Redis): Promise<DurabilityFinding[]> {
   const findings: DurabilityFinding[] = [];
   for (const { setting, value: good, risk } of wanted) {

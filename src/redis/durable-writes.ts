@@ -1,8 +1,8 @@
 /**
- * Writes that must outlive the primary. A primary answers before its replicas have what it did, so a step that is not
- * to be lost with it is followed by WAIT, or by WAITAOF (Redis 7.2, Valkey), which also waits for the replica's disk.
- * Both are about the connection that wrote, and hold it up: so these writes have a connection of
- * their own, and those that come while it waits go together the next time, with one WAIT for all of them.
+ * Writes that must outlive the primary. A primary answers before its replicas have the write. So a step that must not
+ * be lost with it is followed by WAIT, or by WAITAOF (Redis 7.2, Valkey), which also waits for the replica's disk. Both
+ * refer to the connection that wrote, and block it. So these writes have a connection of their own, and those that come
+ * while it waits go together the next time, with one WAIT for all of them.
  */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
@@ -23,31 +23,32 @@ const unreplicated = counter(
   'Writes that too few replicas acknowledged in time; the sender was told to try again.',
 );
 
-/** The reply of a script in Buffers, and whether enough replicas have what it did. */
+/** The reply of a script in Buffers, and whether enough replicas have its effect. */
 export interface Ended {
   reply: unknown;
   kept: boolean;
 }
 
 /**
- * Runs scripts, with the octets that they keep, whose effect is kept when this resolves. Errors: `redis-unreachable`,
+ * Runs scripts, with the octets that they keep. Their effect is kept when this resolves. Errors: `redis-unreachable`,
  * `redis-full`.
  */
 export interface DurableWrites {
   run(script: Script, args: ScriptArguments, what: string, octets?: Octets): Promise<unknown>;
   /**
-   * Runs a script that cannot be tried again, because it removes what it needs (the job). That too few replicas have
-   * it is no error then, but said beside the reply. `patient` is a connection that waits while Redis is away.
+   * Runs a script that cannot be tried again, because it removes what it needs (the job). If too few replicas have its
+   * effect, that is no error, but is returned beside the reply. `patient` is a connection that waits while Redis is
+   * unreachable.
    */
   end(script: Script, args: ScriptArguments, what: string, octets: Octets, patient: Redis): Promise<Ended>;
 }
 
-/** Where the primary alone is asked for: its reply follows its fsync. */
+/** For when only the primary is required: its reply follows its fsync. */
 export function primaryWrites(redis: Redis, prefix: string): DurableWrites {
   return {
     run: (script, args, what, octets = []) => runWithOctets(redis, prefix, script, args, octets, what),
     async end(script, args, what, octets, patient) {
-      // A transaction must not be sent again in part, as a patient connection would.
+      // a transaction must not be partly sent again, as a patient connection would do
       const connection = octets.length > 0 ? redis : patient;
       return { reply: await runBinary(connection, prefix, script, args, octets, what), kept: true };
     },
@@ -59,9 +60,9 @@ interface Write {
   args: ScriptArguments;
   what: string;
   octets: Octets;
-  /** It cannot be tried again: its reply is needed even if too few replicas have it. */
+  /** It cannot be tried again: its reply is needed even if too few replicas have its effect. */
   ends: boolean;
-  /** The server did not know the script once already. */
+  /** The server has already once said that it does not know the script. */
   loaded: boolean;
   resolve(ended: Ended): void;
   reject(error: SealpostError): void;
@@ -74,7 +75,7 @@ export interface ReplicatedParts {
   replicas: number;
   /** Milliseconds that the replicas have. */
   timeout: number;
-  /** Wait for the disks of the replicas. */
+  /** Also wait for the disks of the replicas. */
   disk: boolean;
 }
 
@@ -98,7 +99,7 @@ export class ReplicatedWrites implements DurableWrites {
   #add(write: Omit<Write, 'loaded' | 'resolve' | 'reject'>): Promise<Ended> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...write, loaded: false, resolve, reject });
-      // Together with everything else from this turn of the event loop.
+      // together with everything else from this turn of the event loop
       if (!this.#running) {
         this.#running = true;
         setImmediate(() => void this.#work());
@@ -160,8 +161,8 @@ export function acknowledgedBy(reply: unknown): number {
 }
 
 /**
- * Makes sure that the replicas have a key that another library wrote: it and WAIT are asked of one server, whichever
- * that is by now. `redis-unreachable` when the key is not there or too few replicas acknowledge.
+ * Makes sure that the replicas have a key that another library wrote. EXISTS and WAIT are sent to one server, whichever
+ * that is by now. Errors: `redis-unreachable` if the key does not exist or too few replicas acknowledge it.
  */
 export async function ensureReplicated(
   redis: Redis,

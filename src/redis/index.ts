@@ -1,7 +1,7 @@
 /**
- * Redis: connections to a server, a Sentinel group or a cluster, whether they lose nothing, how scripts are run, and
- * the private server of an installation that has none. Knows keys by their prefix alone. Begin with `target.ts` and
- * `connection.ts`.
+ * Redis: connections to a server, a Sentinel group or a cluster; whether they can lose anything; how scripts are run;
+ * and the private server of an installation that has none. This room knows keys only by their prefix. Begin with
+ * `target.ts` and `connection.ts`.
  */
 /**
  * Writes that outlive the primary. They count what was not replicated, which needs the metrics, so only writers load

@@ -1,8 +1,11 @@
-/** Leases: one holder at a time, until it returns the lease or does not renew it. */
+/** Leases: there is one holder at a time, until it returns the lease or fails to renew it. */
 import type { Redis } from 'ioredis';
 import { redisError } from './connection.ts';
 
-/** lease, hash of leases; owner, milliseconds. The hash tells `queue/clock-watch.ts` how long each may last at most. */
+/**
+ * Arguments: lease, hash of leases; owner, milliseconds. The hash tells `queue/clock-watch.ts` how long each may last
+ * at most.
+ */
 const hold = `
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end
@@ -14,7 +17,9 @@ const release = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`;
 
-/** Takes or keeps the lease `key` for `ms` milliseconds; false while another owner has it. `redis-unreachable`. */
+/**
+ * Takes or keeps the lease `key` for `ms` milliseconds; false while another owner has it. Errors: `redis-unreachable`.
+ */
 export async function holdLease(
   redis: Redis,
   prefix: string,
@@ -28,7 +33,7 @@ export async function holdLease(
   }
 }
 
-/** Returns the lease, if `owner` has it. `redis-unreachable`. */
+/** Returns the lease, if `owner` has it. Errors: `redis-unreachable`. */
 export async function releaseLease(redis: Redis, key: string, owner: string): Promise<void> {
   try {
     await redis.eval(release, 1, key, owner);

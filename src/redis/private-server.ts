@@ -28,14 +28,14 @@ export interface PrivateServer {
 
 export interface PrivateServerOptions {
   log?: Log;
-  /** Milliseconds until it must answer; loading a large append-only file takes time. */
+  /** Milliseconds until it must answer. Loading a large append-only file takes time. */
   startTimeout?: number;
   /** Further settings of redis.conf, such as maxmemory. */
   settings?: Record<string, string>;
 }
 
 const keeperName = 'keeper';
-// sun_path is 108 octets on Linux and 104 elsewhere, with the final NUL.
+// sun_path has 108 octets on Linux and 104 elsewhere, including the final NUL
 const socketPathLimit = 100;
 
 interface Paths {
@@ -58,7 +58,7 @@ async function pathsOf(dataDir: string): Promise<Paths> {
   return { folder, socket: join(socketFolder, 'redis.sock'), socketFolder, pidFile };
 }
 
-/** The address of the private server of a data folder, whether it runs or not. */
+/** The address of the private server of a data folder, whether it is running or not. */
 export async function privateServerUrl(dataDir: string): Promise<string> {
   const { socket } = await pathsOf(dataDir);
   return `unix://${encodeURI(socket)}`;
@@ -110,7 +110,7 @@ function configText(paths: Paths, extra: Record<string, string>): string {
     daemonize: 'no',
     appendonly: 'yes',
     appendfsync: 'always',
-    // Records of the ledger have values above 64 octets; packed, they need half of the memory (bench/ledger.ts).
+    // Records of the ledger have values above 64 octets. Packed, they need half of the memory (bench/ledger.ts).
     'hash-max-ziplist-value': '2048',
     'no-appendfsync-on-rewrite': 'no',
     'auto-aof-rewrite-percentage': '100',
@@ -141,14 +141,14 @@ async function runningPid(paths: Paths): Promise<number | undefined> {
 async function isLeftBehind(file: string): Promise<boolean> {
   const holder = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
   const madeAt = (await stat(file).catch(() => undefined))?.mtimeMs ?? Date.now();
-  // Created in the future: the clock has been set back since.
+  // created in the future: the clock has been set back since
   const age = Math.abs(Date.now() - madeAt);
   return holder > 0 ? !isAlive(holder) || age > 300_000 : age > 5_000;
 }
 
 /**
- * Only one process at a time may look for and start a server in a folder: two servers on one append-only file would
- * ruin it.
+ * Only one process at a time may look for and start a server in a folder, because two servers on one append-only file
+ * would ruin it.
  */
 async function withStartLock<T>(folder: string, deadline: number, work: () => Promise<T>): Promise<T> {
   const file = join(folder, 'start.lock');
@@ -190,7 +190,7 @@ async function answers(url: string, log: Log): Promise<boolean> {
   }
 }
 
-/** The server's last messages: errors in its settings go to its output, everything later to its log. */
+/** The server's last messages. Errors in its settings go to its output, everything later to its log. */
 async function lastWords(folder: string): Promise<string> {
   for (const name of ['redis.out', 'redis.log']) {
     const text = await readFile(join(folder, name), 'utf8').catch(() => '');
@@ -205,7 +205,7 @@ async function launch(paths: Paths, options: PrivateServerOptions): Promise<numb
   await writeFile(conf, configText(paths, options.settings ?? {}), { mode: 0o600 });
   const output = await open(join(paths.folder, 'redis.out'), 'w', 0o600);
   try {
-    // `detached`: a process group of its own, out of reach of the terminal's Ctrl-C.
+    // `detached`: a process group of its own, out of reach of the terminal's Ctrl-C
     const child = spawn(binary, [conf], { detached: true, stdio: ['ignore', output.fd, output.fd] });
     const pid = await new Promise<number | undefined>((resolve) => {
       child.once('spawn', () => resolve(child.pid));
@@ -221,8 +221,8 @@ async function launch(paths: Paths, options: PrivateServerOptions): Promise<numb
 }
 
 /**
- * Starts the private server of a data folder, or joins the running one, and waits until it answers. `redis-unreachable`
- * if there is no server program or it does not start; the message has its last output.
+ * Starts the private server of a data folder, or joins the running one, and waits until it answers. Errors:
+ * `redis-unreachable` if there is no server program or if it does not start; the message contains its last output.
  */
 export async function startPrivateServer(
   dataDir: string,
@@ -254,7 +254,7 @@ export async function startPrivateServer(
       }
       await sleep(25);
     }
-    // The server syncs the files in its append-only folder, but not the name of that folder.
+    // the server syncs the files in its append-only folder, but not the entry of that folder
     await syncFolder(paths.folder);
     const keeper = connect({ url, commandTimeout: 5000 }, 'producer', quiet, keeperName);
     await new Promise<void>((resolve) => keeper.once('ready', resolve));
@@ -269,7 +269,7 @@ export async function startPrivateServer(
   });
 }
 
-/** Releases the server; the last user stops it. SHUTDOWN writes and syncs the append-only file first. */
+/** Releases the server. The last user stops it. SHUTDOWN writes and syncs the append-only file first. */
 async function leave(keeper: Redis, pid: number): Promise<void> {
   const clients = await keeper.client('LIST').catch(() => undefined);
   const keepers = String(clients ?? '').match(new RegExp(` name=sealpost-${keeperName} `, 'g'))?.length ?? 0;

@@ -1,4 +1,4 @@
-/** The replicas of the primary. Each may become the primary, so each must be durable. */
+/** The replicas of the primary. Any of them may become the primary, so each must be durable. */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -17,7 +17,7 @@ export interface Replication {
   findings: ReplicaFinding[];
   /** Replicas that did not answer, so they could not be checked. */
   silent: string[];
-  /** `min-replicas-to-write` of the primary; null if it is not reported. */
+  /** `min-replicas-to-write` of the primary; null if it does not report it. */
   minReplicas: number | null;
 }
 
@@ -35,7 +35,10 @@ function replicasOf(info: string): { host: string; port: string; online: boolean
   });
 }
 
-/** Asks the primary for its replicas, and each of them for its settings. `redis-unreachable`: the primary. */
+/**
+ * Asks the primary for its replicas, and each of them for its settings. Errors: `redis-unreachable` if the primary does
+ * not answer.
+ */
 export async function checkReplicas(redis: Redis, target: RedisTarget, log: Log): Promise<Replication> {
   const replicas = replicasOf(await guarded('replication', redis.info('replication')));
   const tls =

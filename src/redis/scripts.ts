@@ -1,6 +1,6 @@
 /**
  * Lua scripts, and how they are run. Redis runs a script as a whole and writes it to the append-only file as one
- * transaction, so a crash leaves a step done or not begun.
+ * transaction, so after a crash a step is either done or not begun.
  */
 import { createHash } from 'node:crypto';
 import { type ChainableCommander, Command, type Redis } from 'ioredis';
@@ -26,7 +26,7 @@ export function freeingScript(...parts: string[]): Script {
 /** Connections to servers that do not know flags of scripts. */
 const plainServers = new WeakSet<Redis>();
 
-/** Loads a script on a server; returns the form that it understands. */
+/** Loads a script on a server. Returns the form that the server understands. */
 export async function loadScript(redis: Redis, wanted: Script): Promise<Script> {
   const { plain } = wanted;
   if (plain && plainServers.has(redis)) return await loadScript(redis, plain);
@@ -44,7 +44,7 @@ export async function loadScript(redis: Redis, wanted: Script): Promise<Script> 
 export type Octets = readonly (readonly [id: string, sealed: Buffer])[];
 
 /**
- * Seconds that unclaimed octets stay: their script did not run, or found no room. They are in the same transaction as
+ * Seconds until unclaimed octets expire, whose script did not run or found no room. They are in the same transaction as
  * the script, so any time is long enough.
  */
 const strayLife = 3600;
@@ -53,10 +53,7 @@ export type ScriptArguments = (string | number | Buffer)[];
 
 type Reply = [error: Error | null, result?: unknown];
 
-/**
- * Adds octets and the script that names them to a transaction, because Lua would hash every octet that passes through
- * it.
- */
+/** Adds octets, and the script that names them, to a transaction. Lua would hash every octet that passes through it. */
 export function withOctets(
   transaction: ChainableCommander,
   prefix: string,
@@ -68,7 +65,7 @@ export function withOctets(
   return transaction.evalsha(sha, 1, `${prefix}:m`, ...args);
 }
 
-/** As `run`, with octets that the script keeps: all in one transaction. */
+/** Like `run`, with octets that the script keeps, all in one transaction. */
 export async function runWithOctets(
   redis: Redis,
   prefix: string,
@@ -84,7 +81,7 @@ export async function runWithOctets(
   };
   const known = plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted;
   let [error, reply] = await attempt(known);
-  // The server was restarted, or is another one. The octets are already there and are simply set again.
+  // The server was restarted, or is a different one. The octets may already be there, and are simply set again.
   if (error?.message.startsWith('NOSCRIPT'))
     [error, reply] = await attempt(await guarded(what, loadScript(redis, wanted)));
   if (error) throw redisError(error, what);
@@ -92,7 +89,8 @@ export async function runWithOctets(
 }
 
 /**
- * Adds a script with its octets to a pipeline; returns what finds its reply, in Buffers if `binary`, among all replies.
+ * Adds a script with its octets to a pipeline. Returns a function that finds its reply among all replies, in Buffers if
+ * `binary`.
  */
 export function queueScript(
   pipeline: ChainableCommander,
@@ -116,14 +114,14 @@ export function queueScript(
     if (octets.length === 0) return reply;
     const [error, results] = reply;
     const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
-    // The replies of its commands say why the transaction was aborted.
+    // the replies of its commands say why the transaction was aborted
     const refused = replies.slice(at - octets.length - 1, at).find(([each]) => each)?.[0];
     if (error || result === undefined) return [refused ?? error ?? new Error('no reply')];
     return result instanceof Error ? [result] : [null, result];
   };
 }
 
-/** As `run`, with octets that the script keeps, and with the reply in Buffers. */
+/** Like `run`, with octets that the script keeps, and with the reply in Buffers. */
 export async function runBinary(
   redis: Redis,
   prefix: string,
@@ -134,7 +132,7 @@ export async function runBinary(
 ): Promise<unknown> {
   const attempt = async (form: Script): Promise<unknown> => {
     if (octets.length === 0) {
-      // `callBuffer` loses its command's name where commands are pipelined by themselves (ioredis 6.0).
+      // with automatic pipelining, `callBuffer` loses the name of its command (ioredis 6.0)
       const command = new Command('evalsha', [form.sha, 1, `${prefix}:m`, ...args], { replyEncoding: null });
       return await redis.sendCommand(command);
     }

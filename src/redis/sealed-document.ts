@@ -1,7 +1,7 @@
 /**
- * A document of an installation that nobody can forge who merely writes into Redis: sealed with the spool key, as a
- * whole or in parts. Its version only goes forward. Each process remembers the newest one that it has seen, and each
- * machine in a file, so an older document, or none, is noticed.
+ * A document of an installation that nobody can forge merely by writing into Redis: it is sealed with the spool key, as
+ * a whole or in parts. Its version only goes forward. Each process remembers the newest version that it has seen, and
+ * each machine keeps it in a file, so an older document, or a missing one, is noticed.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -26,22 +26,22 @@ export interface SealedDocumentParts {
 
 /** What kind of document it is. */
 export interface DocumentKind<T> {
-  /** Names its key in Redis, what it is sealed for, and the file of its version. */
+  /** Used for the name of its key in Redis, for the seal, and for the file with its version. */
   name: string;
   /** For messages: `the list of clients`. */
   title: string;
-  /** The error for one that cannot be trusted, and what follows from it, for the log. */
+  /** The error for a document that cannot be trusted, and its consequence, for the log. */
   code: ErrorCode;
   consequence: string;
-  /** What holds where there is none. */
+  /** What applies if there is no document. */
   empty: T;
-  /** Throws for a value that has not its shape. */
+  /** Throws for a value that does not have the right shape. */
   parse(value: unknown): T;
 }
 
-/** Milliseconds until a process knows of a change. */
+/** Milliseconds until a process notices a change. */
 export const refreshEvery = 500;
-/** A document may have parts, which are stored with it in one step, and are known by their digests. */
+/** A document may have parts. They are stored with it in one step, and it holds their digests. */
 type PartDigests = Readonly<Record<string, string>>;
 
 interface Stored<T> {
@@ -51,14 +51,18 @@ interface Stored<T> {
   parts: PartDigests;
 }
 
-/** SHA-1 of the text that the caller has. Returns false if it is that, else the text, or '' for none. */
+/**
+ * SHA-1 of the text that the caller has. Returns false if that is still the text; otherwise the text, or '' if there is
+ * none.
+ */
 const read = script(`
 local text = redis.call('GET', string.sub(KEYS[1], 1, -3) .. ':' .. ARGV[2]) or ''
 if redis.sha1hex(text) == ARGV[1] then return false end
 return text`);
 
 /**
- * SHA-1 of the text to replace; name; the new text; then name and text of each part. Returns 0 if another one is there.
+ * SHA-1 of the text to replace; name; the new text; then name and text of each part. Returns 0 if a different text is
+ * there.
  */
 const replace = script(`
 local key = string.sub(KEYS[1], 1, -3) .. ':' .. ARGV[2]
@@ -70,12 +74,12 @@ return 1`);
 const sha1 = (text: string) => createHash('sha1').update(text).digest('hex');
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-/** What a reader adopts: the document, and those of its parts that changed. */
+/** What a reader adopts: the document, and those of its parts that have changed. */
 export interface Adopted<T> {
   document: T;
-  /** By name, opened; only those that are other than before. */
+  /** By name, opened; only those that have changed. */
   parts: ReadonlyMap<string, unknown>;
-  /** Names of all parts that it has: of none when it cannot be trusted. */
+  /** Names of all its parts; empty if it cannot be trusted. */
   names: ReadonlySet<string>;
 }
 
@@ -96,7 +100,7 @@ export class SealedDocument<T> {
   #timer: NodeJS.Timeout | undefined;
   readonly #listeners = new Set<() => void>();
 
-  /** @param adopt takes each document that is read or written, and `empty` when none can be trusted */
+  /** @param adopt takes each document that is read or written, and `empty` if none can be trusted */
   constructor(
     parts: SealedDocumentParts,
     kind: DocumentKind<T>,
@@ -117,7 +121,7 @@ export class SealedDocument<T> {
     return join(this.#parts.folder, `${this.#kind.name}.version`);
   }
 
-  /** Why none is trusted now; undefined normally. */
+  /** Why the document cannot be trusted now; normally undefined. */
   get trouble(): SealpostError | undefined {
     return this.#trouble;
   }
@@ -134,7 +138,7 @@ export class SealedDocument<T> {
   start(): void {
     const again = () => {
       this.#timer = setTimeout(() => {
-        // Without Redis nothing can be done here either; what is known stays known.
+        // without Redis, nothing can be done here either; what is known stays known
         this.refresh()
           .catch(() => undefined)
           .finally(() => this.#timer && again());
@@ -149,17 +153,17 @@ export class SealedDocument<T> {
     this.#timer = undefined;
   }
 
-  /** Calls back after each change. Returns what ends that. */
+  /** Calls back after each change. Returns a function that ends this. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Reads what changed. Errors: `redis-unreachable`; what is not ours is a trouble. */
+  /** Reads what has changed. Errors: `redis-unreachable`. A document that is not ours is a `trouble`. */
   async refresh(): Promise<void> {
     const { redis, prefix, log } = this.#parts;
     const { name, consequence } = this.#kind;
-    // While it is written, the parts may already be those of the next version.
+    // while it is being written, the parts may already be those of the next version
     for (let left = 5; ; left--) {
       const text = await run(redis, prefix, read, [this.#sha, name], name);
       if (typeof text !== 'string') return;
@@ -197,12 +201,14 @@ export class SealedDocument<T> {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Opened parts by name; undefined if one is not the one that the document means. Errors: `redis-unreachable`. */
+  /**
+   * Opened parts by name; undefined if one is not the part that the document refers to. Errors: `redis-unreachable`.
+   */
   async #read(names: readonly string[], digests: PartDigests): Promise<Map<string, unknown> | undefined> {
     const { redis, prefix, unseal } = this.#parts;
     const { name } = this.#kind;
     const found = new Map<string, unknown>();
-    // In portions: all at once would hold up others.
+    // in portions, because all at once would hold up others
     for (let at = 0; at < names.length; at += 16) {
       const some = names.slice(at, at + 16);
       const texts = await guarded(name, redis.hmget(`${prefix}:${name}:parts`, ...some));
@@ -245,11 +251,11 @@ export class SealedDocument<T> {
   }
 
   /**
-   * Changes the document, as a whole or not at all. The edit may run several times.
+   * Changes the document, completely or not at all. The edit may run several times.
    *
-   * @param edit gets the document, and reads a part as it is stored (undefined for none). It returns what is other than
-   *   before; undefined for nothing.
-   * @param accept takes the document as it is in Redis although it is older than one seen before, after a restore
+   * @param edit gets the document, and can read a part as it is stored (undefined if missing); it returns what has
+   *    changed, or undefined for nothing
+   * @param accept takes the document as it is in Redis even if it is older than one seen before, after a restore
    * @throws {SealpostError} the code of the kind, and what the edit throws
    */
   async change(
@@ -273,7 +279,7 @@ export class SealedDocument<T> {
         return found?.get(wanted);
       };
       const edited = await edit(structuredClone(old.document), part);
-      // Another process writes at this moment, or somebody else did: reading again says which.
+      // another process is writing at this moment, or an outsider did: reading again tells which
       if (torn) {
         await this.#settle(text);
         continue;
@@ -298,7 +304,7 @@ export class SealedDocument<T> {
     }
   }
 
-  /** As `change`, of a document without parts. */
+  /** Like `change`, for a document without parts. */
   async edit(edit: (document: T) => void, accept = false): Promise<void> {
     await this.change((document) => {
       edit(document);
@@ -306,7 +312,7 @@ export class SealedDocument<T> {
     }, accept);
   }
 
-  /** Those of the parts that are there; after a restore of one key without the other, some may not be. */
+  /** The parts that exist. After a restore of one key without the other, some may be missing. */
   async #whole(parts: PartDigests): Promise<PartDigests> {
     const found = await Promise.all(
       Object.entries(parts).map(async ([name, digest]) =>
@@ -324,7 +330,7 @@ export class SealedDocument<T> {
   }
 }
 
-/** A sealed document as a room shows it to others: it follows changes, and says when none can be trusted. */
+/** A sealed document as a room shows it to others. It follows changes, and says when no document can be trusted. */
 export abstract class SealedStore<T> {
   protected readonly stored: SealedDocument<T>;
 
@@ -332,7 +338,7 @@ export abstract class SealedStore<T> {
     this.stored = new SealedDocument(parts, kind, (adopted) => this.adopt(adopted));
   }
 
-  /** Takes each document that is read or written, and `empty` when none can be trusted. */
+  /** Takes each document that is read or written, and `empty` if none can be trusted. */
   protected abstract adopt(adopted: Adopted<T>): void;
 
   /** Follows changes until `stop`. */
@@ -344,23 +350,23 @@ export abstract class SealedStore<T> {
     this.stored.stop();
   }
 
-  /** Calls back after each change. Returns what ends that. */
+  /** Calls back after each change. Returns a function that ends this. */
   onChange(listener: () => void): () => void {
     return this.stored.onChange(listener);
   }
 
-  /** Why nothing in it counts now; undefined normally. */
+  /** Why nothing in it counts now; normally undefined. */
   get trouble(): SealpostError | undefined {
     return this.stored.trouble;
   }
 
-  /** Reads it if it is another one by now. Errors: `redis-unreachable`; one that is not ours is a trouble. */
+  /** Reads the document if it has changed. Errors: `redis-unreachable`. A document that is not ours is a `trouble`. */
   async refresh(): Promise<void> {
     await this.stored.refresh();
   }
 }
 
-/** Names of the parts that are other than before. */
+/** Names of the parts that have changed. */
 function changed(before: PartDigests, now: PartDigests): string[] {
   return Object.keys(now).filter((name) => now[name] !== before[name]);
 }

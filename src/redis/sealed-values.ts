@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { guarded } from './connection.ts';
 
-/** Small values with a life of their own, sealed: who writes into Redis cannot make one. */
+/** Small values that expire on their own, sealed: nobody can make one merely by writing into Redis. */
 export interface SealedValues {
   /** Undefined if there is none, or if it was not sealed with our key under this name. */
   get(name: string): Promise<unknown>;
@@ -13,7 +13,7 @@ export interface SealedValuesParts {
   redis: Pick<Redis, 'set' | 'getBuffer'>;
   prefix: string;
   seal(context: string, value: unknown): Buffer;
-  /** Throws for what was sealed otherwise. */
+  /** Throws if the value was sealed otherwise. */
   unseal(context: string, sealed: Buffer): unknown;
 }
 

@@ -1,29 +1,29 @@
 /**
- * A rate that all processes of an installation keep together: the token bucket of `client/rates.ts`, in Redis and by
- * its clock. What was taken is stored, not what is left, so that another size counts at once.
+ * A rate that all processes of an installation share: the token bucket of `client/rates.ts`, but in Redis and by its
+ * clock. It stores what was taken, not what is left, so that a different size counts at once.
  */
 import type { Redis } from 'ioredis';
 import { freeingScript, run } from './scripts.ts';
 
-/** What may be taken; what is missing is not limited. */
+/** What may be taken. A field that is missing is not limited. */
 export interface SharedRate {
   /** Messages and octets a second. */
   messages?: number | undefined;
   octets?: number | undefined;
-  /** Milliseconds whose worth may be taken at once after a pause; at least one message and one octet. */
+  /** Milliseconds for which the rate accumulates during a pause; at least one message and one octet may be taken. */
   burst: number;
 }
 
-/** Milliseconds that are waited at least: at high rates, some are taken together. */
+/** Shortest wait in milliseconds. At high rates, several are taken together. */
 const leastRest = 5;
 
 /**
- * key, then for messages and for octets: how many a full bucket holds (0: not limited), how many come back in a
- * millisecond, how many are to be taken. They are taken if there is at least one of each: more octets than are left
- * make a debt, so that no message is too large. Returns the milliseconds to wait (0: taken), and if taken, those until
- * the next one may be.
+ * Arguments: key; then for messages and for octets: how many a full bucket holds (0: not limited), how many come back
+ * per millisecond, how many to take. They are taken if there is at least one of each: taking more octets than are left
+ * makes a debt, so no message is too large. Returns the milliseconds to wait (0: taken), and, if taken, those until the
+ * next one may be.
  *
- * The flag says that a full Redis runs it: what leaves makes room.
+ * The flag lets the script run when Redis is full, because sending makes room.
  */
 const take = freeingScript(`
 local P = string.sub(KEYS[1], 1, -3)
@@ -78,7 +78,7 @@ export class SharedBucket {
   }
 
   /**
-   * Takes one message of so many octets. Returns 0, or how many milliseconds to wait; nothing was taken then. Errors:
+   * Takes one message of this size. Returns 0, or the milliseconds to wait, in which case nothing was taken. Errors:
    * `redis-unreachable`.
    */
   async take(octets: number): Promise<number> {
@@ -109,7 +109,7 @@ export class SharedBucket {
   }
 }
 
-/** The bucket of a route, if it has a rate; as the constructor. */
+/** The bucket of a route, if it has a rate. Parameters as for the constructor. */
 export function sharedBucket(parts: BucketParts, name: string, rate: SharedRate): SharedBucket;
 export function sharedBucket(
   parts: BucketParts,

@@ -1,9 +1,9 @@
 /**
- * Connections to a Redis Cluster. All keys of a prefix share a hash tag and so one slot, on one node: a connection need
- * not spread its commands, it has to be at the primary of that slot, and to go where the slot goes. So it is an
- * ordinary connection that asks the cluster, each time it connects, who that is. All that holds for one server holds
- * for it then: the order of commands, blocking ones, SCAN and INFO of the node that has the keys, and WAIT, which is
- * about the connection that wrote.
+ * Connections to a Redis Cluster. All keys of a prefix share a hash tag and so one slot, on one node. A connection need
+ * not spread its commands; it must reach the primary of that slot, and move when the slot moves. So it is an ordinary
+ * connection that asks the cluster for that primary each time it connects. Everything that applies to a single server
+ * then applies to it: the order of commands, blocking commands, SCAN and INFO of the node that has the keys, and WAIT,
+ * which refers to the connection that wrote.
  */
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,7 +44,7 @@ async function askNode(node: Address, options: SlotOptions): Promise<Address[]> 
     replyMapping: 'legacy',
     connectionName: 'sealpost-slots',
   });
-  // Each command gets the error of the connection as its own.
+  // each command reports the error of the connection as its own
   client.on('error', () => undefined);
   try {
     const [slot, ranges] = await Promise.all([client.cluster('KEYSLOT', key), client.cluster('SLOTS')]);
@@ -54,7 +54,7 @@ async function askNode(node: Address, options: SlotOptions): Promise<Address[]> 
   }
 }
 
-/** Of a reply to CLUSTER SLOTS: ranges of first slot, last slot, and nodes (host, port ...). */
+/** From a reply to CLUSTER SLOTS: ranges of first slot, last slot, and nodes (host, port ...). */
 function ownersOf(slot: number, ranges: unknown, asked: Address): Address[] {
   for (const range of Array.isArray(ranges) ? ranges : []) {
     if (!Array.isArray(range)) continue;
@@ -62,7 +62,7 @@ function ownersOf(slot: number, ranges: unknown, asked: Address): Address[] {
     if (slot < Number(first) || slot > Number(last)) continue;
     return nodes.flatMap((node) => {
       if (!Array.isArray(node)) return [];
-      // A node that does not know its own name has the address that was asked.
+      // a node that does not know its own name has the address that was asked
       const host = typeof node[0] === 'string' && node[0] !== '' ? node[0] : asked.host;
       return host === '?' ? [] : [{ host, port: Number(node[1]) }];
     });
@@ -70,7 +70,7 @@ function ownersOf(slot: number, ranges: unknown, asked: Address): Address[] {
   throw new Error('CLUSTERDOWN no node has the slot of redis.prefix');
 }
 
-/** Nodes in the order in which they are asked: an answer puts what it names to the front. */
+/** Nodes in the order in which they are asked. The nodes that an answer names move to the front. */
 class Nodes {
   #list: Address[];
   readonly #options: SlotOptions;
@@ -80,7 +80,7 @@ class Nodes {
     this.#list = [...options.seeds];
   }
 
-  /** The primary of the slot. Throws what the last node answered when none knows. */
+  /** The primary of the slot. Throws the last node's answer if none knows. */
   async primary(): Promise<Address> {
     let last: unknown = new Error('no node of the cluster answers');
     for (const node of [...this.#list]) {
@@ -97,7 +97,7 @@ class Nodes {
     throw last;
   }
 
-  /** The named node may be dead, and the one that named it may not know yet: that one is asked last next time. */
+  /** The named node may be dead, and the one that named it may not know yet. Next time, that one is asked last. */
   #learn(told: Address, owners: Address[]): void {
     const all = [...owners.slice(1), ...this.#list, ...this.#options.seeds, ...owners.slice(0, 1), told];
     const at = new Map(all.map((node) => [`${node.host} ${node.port}`, node]));
@@ -120,7 +120,7 @@ export function slotConnector(options: SlotOptions): NonNullable<RedisOptions['C
       return role === undefined || role === 'master';
     }
 
-    /** Asks until somebody knows: an error here would be the end of the connection. */
+    /** Asks until somebody knows, because an error here would be the end of the connection. */
     async connect(tell: (event: string, error: Error) => void): Promise<AbstractConnector['stream']> {
       this.connecting = true;
       let node: Address | undefined;

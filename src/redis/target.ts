@@ -12,7 +12,7 @@ export interface RedisTarget {
   url?: string;
   /** A primary named by Sentinels. */
   sentinel?: SentinelTarget;
-  /** A cluster; a connection goes to the node that has the slot of `prefix`. */
+  /** A cluster. A connection goes to the node that has the slot of `prefix`. */
   cluster?: { nodes: readonly string[]; prefix: string };
   username?: string;
   password?: string;
@@ -33,8 +33,8 @@ export interface SentinelTarget {
 }
 
 /**
- * The configured store; `url` is used if the configuration has none (private server). In a cluster it is the node for
- * the keys of `prefix`. `file-access`, `file-mode`.
+ * The configured store. `url` is used if the configuration has none (private server). In a cluster, it is the node for
+ * the keys of `prefix`. Errors: `file-access`, `file-mode`.
  */
 export function redisTarget(config: Config['redis'], url: string, prefix = config.prefix): RedisTarget {
   const { commandTimeout, sentinel, cluster, username, password, ca } = config;
@@ -51,7 +51,7 @@ export function redisTarget(config: Config['redis'], url: string, prefix = confi
   return { ...target, sentinel: sentinels };
 }
 
-/** ioredis options of a target: where to connect, and as which user. `config-invalid`. */
+/** ioredis options of a target: where to connect, and as which user. Errors: `config-invalid`. */
 export function redisOptions(target: RedisTarget): RedisOptions {
   const { url, sentinel, cluster } = target;
   const options = cluster
@@ -100,7 +100,7 @@ function tlsOptions({ ca }: RedisTarget, host: string): ConnectionOptions {
   return { ...(isIP(host) ? {} : { servername: host }), ...(ca === undefined ? {} : { ca }) };
 }
 
-/** `redis://host:port` URLs of a setting; TLS if all of them say so. `config-invalid`. */
+/** `redis://host:port` URLs of a setting. TLS is used if all of them say so. Errors: `config-invalid`. */
 function nodesOf(
   setting: string,
   nodes: readonly string[],

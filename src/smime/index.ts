@@ -1,8 +1,9 @@
 /**
  * The S/MIME codec (RFC 8551): no I/O, no clock, no configuration. Keys, trust and time are arguments; octets go in and
  * come out as streams. `decode/` removes layers, `encode/` applies them, and `verdict/` says what a message was worth.
- * What a CMS object is (RFC 5652) and whether a path leads to a root is for the rooms below; what a verdict means to a
- * partner is for those above. Begin with `decode/decode.ts`, then `decode/dispatch.ts`; or with `encode/encode.ts`.
+ * What a CMS object is (RFC 5652) and whether a path leads to a root is decided in the rooms below; what a verdict
+ * means for a partner, in those above. Begin with `decode/decode.ts`, then `decode/dispatch.ts`; or with
+ * `encode/encode.ts`.
  */
 
 export {

@@ -1,17 +1,17 @@
 import { digests } from '../pki/algorithms.ts';
 
-/** Digests that a multipart/signed is hashed with if nothing says which one to use. */
+/** Digests to compute for a multipart/signed if nothing says which one to use. */
 export const plausibleDigests: readonly string[] = ['sha1', 'sha256', 'sha384', 'sha512', 'md5', 'sha224'];
 
-/** By their letters and digits. */
+/** Keyed by letters and digits alone. */
 const names = new Map(digests.map(({ name }) => [name.replaceAll('-', ''), name]));
 
-/** Digests that a second run may compute. */
+/** Digests that a second run can compute. */
 export const knownDigests: ReadonlySet<string> = new Set(names.values());
 
 /**
  * The digests that a micalg parameter names (RFC 8551, section 3.5.3.2: a list with commas), by their names in
- * node:crypto. Old and odd spellings (`rsa-sha1`, `SHA256`, `sha-1`) count; `unknown` gives nothing.
+ * node:crypto. Old and odd spellings (`rsa-sha1`, `SHA256`, `sha-1`) are recognized; `unknown` gives none.
  */
 export function micalgDigests(micalg: string | undefined): string[] {
   const found = (micalg ?? '').split(/[,\s]+/).map((word) => {

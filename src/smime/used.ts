@@ -1,6 +1,6 @@
-/** What protected a message: its layers with their algorithms and sizes of keys, and nothing of content or people. */
+/** What protected a message: its layers with their algorithms and key sizes, and nothing about content or people. */
 
-/** A key as the verdict has it: family, and bits of modulus or curve; null where they are not known. */
+/** A key as in the verdict: family, and bits of modulus or curve; null where unknown. */
 export interface UsedKey {
   readonly family: string;
   readonly bits: number | null;
@@ -12,8 +12,9 @@ export interface UsedEncryption {
   /** A name of `cms/algorithms.ts`, or an object identifier. */
   readonly cipher: string;
   /**
-   * How the content key reaches each key that counts: our own that was found (inbound), all recipients (outbound).
-   * `rsa-pkcs1`, `rsa-oaep-sha256`, `ecdh-sha256`, `xdh-sha512`, `dh-sha1`, `ml-kem-768`, `password`, `kek`.
+   * How the content key reaches each key that counts: inbound, our own key that was used; outbound, those of all
+   * recipients. One of `rsa-pkcs1`, `rsa-oaep-sha256`, `ecdh-sha256`, `xdh-sha512`, `dh-sha1`, `ml-kem-768`,
+   * `password`, `kek`.
    */
   readonly keys: readonly { readonly management: string; readonly key: UsedKey | null }[];
 }
@@ -34,6 +35,6 @@ export type UsedLayer = UsedEncryption | UsedSignature | { readonly layer: 'comp
 export interface Used {
   /** From the outside in. */
   readonly layers: readonly UsedLayer[];
-  /** Header fields stand under the protection (RFC 9788, or a message/rfc822 as in RFC 8551, section 3.1). */
+  /** Whether header fields are under the protection (RFC 9788, or a message/rfc822 as in RFC 8551, section 3.1). */
   readonly headerProtection: boolean;
 }

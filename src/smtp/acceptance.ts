@@ -1,5 +1,5 @@
 /**
- * What a listener is for: mail for our mailboxes (`mailboxes.ts`), or mail of programs for partners (`submission.ts`).
+ * What a listener is for: mail for our mailboxes (`mailboxes.ts`), or programs' mail for partners (`submission.ts`).
  */
 import type { SMTPServerSession } from 'smtp-server';
 import type { SealpostError } from '../errors.ts';
@@ -13,25 +13,25 @@ import type { Reply } from './replies.ts';
 export interface Arriving {
   smtp: SMTPServerSession;
   connection: Connection;
-  /** Envelope sender, '' for none. */
+  /** Envelope sender, '' if empty. */
   from: string;
-  /** Each accepted recipient as the client wrote it, with what `recipient` returned. */
+  /** Each accepted recipient as the client wrote it, with what `recipient` returned for it. */
   recipients: ReadonlyMap<string, string>;
 }
 
 /** Takes the octets of one mail. */
 export interface Receiving {
   writer: Pick<SpoolWriter, 'write' | 'abort'>;
-  /** After the last octet: why the mail is refused by what its header says. */
+  /** Call after the last octet: why the mail is refused because of its header. */
   refusal?(header: HeaderBlock): SealpostError | undefined;
-  /** After the last octet: one result for each message that it became, when they are durable. */
+  /** Call after the last octet: one result for each message that it became, once they are durable. */
   store(messageId: string | null): Promise<IntakeResult[]>;
 }
 
 export interface Acceptance {
   /** Why the client may not send anything now. */
   refuseMail(connection: Connection): Reply | undefined;
-  /** What a recipient stands for here: a mailbox, or an address of a partner. Errors: those that have an SMTP reply. */
+  /** What a recipient stands for: a mailbox, or an address of a partner. Errors: those that have an SMTP reply. */
   recipient(address: string, connection: Connection): string;
   begin(mail: Arriving): Receiving;
 }

@@ -8,18 +8,18 @@ const end = Buffer.from('.\r\n');
 const endOfOpenLine = Buffer.from('\r\n.\r\n');
 
 /**
- * What follows DATA on a connection, up to the final dot (RFC 5321, section 4.5.2). All line ends must be CRLF. The
- * search for dots is native, and the last octets of a message go out together with the final dot: nodemailer's own
- * stream took longer for a message of 10 KB than everything else in the transaction.
+ * The content sent after DATA, up to the final dot (RFC 5321, section 4.5.2). All line ends must be CRLF. The search
+ * for dots is native, and the last octets of a message are written together with the final dot. For a message of 10 KB,
+ * nodemailer's own stream took longer than the rest of the transaction.
  */
 export class Body extends Writable {
   readonly #socket: Socket;
-  /** Waits for what comes next. */
+  /** Called with each write that the other side is waiting for. */
   #held: Buffer[] = [];
   #lineStart = true;
-  /** Octets were passed to the connection. */
+  /** Octets passed to the connection so far. */
   begun = false;
-  /** All of it was passed to the connection. */
+  /** Whether everything was passed to the connection. */
   complete = false;
 
   constructor(socket: Socket) {
@@ -41,7 +41,7 @@ export class Body extends Writable {
     done();
   }
 
-  /** Passes on what was held; false if the connection wants a pause. */
+  /** Passes on what was held back; false if the connection asks for a pause. */
   #flush(): boolean {
     const pieces = this.#held;
     if (pieces.length === 0) return true;
@@ -52,7 +52,7 @@ export class Body extends Writable {
     return !this.#socket.writableNeedDrain;
   }
 
-  /** The octets with a dot before each dot that begins a line. */
+  /** The octets, with a dot added in front of each line that begins with one. */
   #stuffed(chunk: Buffer): Buffer[] {
     if (chunk.length === 0) return [];
     const pieces: Buffer[] = [];

@@ -19,27 +19,27 @@ import {
   TlsFault,
 } from './tls-check.ts';
 
-/** Milliseconds for the connection, for the greeting, and of silence. */
+/** Milliseconds for the connection, for the greeting, and for silence in between. */
 const CONNECT_TIMEOUT = 30_000;
 const GREETING_TIMEOUT = 30_000;
 const SOCKET_TIMEOUT = 300_000;
-/** Milliseconds for the reply to QUIT. */
+/** Milliseconds to wait for the reply to QUIT. */
 const QUIT_TIMEOUT = 2000;
 
 export interface ClientOptions {
   host: string;
-  /** Where to connect to; undefined if the system is to look up the host. */
+  /** The addresses to connect to; undefined to let the system look up the host. */
   address?: string | undefined;
   port: number;
   demand: TlsDemand;
-  /** Certificate chain and key that the server may ask for, in PEM. */
+  /** Certificate chain and key to present if the server asks, in PEM. */
   clientCertificate: { cert: Buffer; key: Buffer } | undefined;
   auth: Auth | undefined;
   /** Name in EHLO. */
   name: string;
-  /** LMTP (RFC 2033): the server answers a message once for each recipient. Default: SMTP. */
+  /** LMTP (RFC 2033): the server answers a message once per recipient. Default: SMTP. */
   lmtp?: boolean | undefined;
-  /** Told of the dialogue, without secrets. */
+  /** Called with the dialogue, without secrets. */
   trace?: Trace | undefined;
 }
 
@@ -51,27 +51,27 @@ export interface OutgoingEnvelope {
   size: number | undefined;
   /** Whether the header or an address needs SMTPUTF8. */
   utf8: boolean;
-  /** Whether there may be octets above 127 in the body. */
+  /** Whether the body may contain octets above 127. */
   eightBit: boolean;
-  /** What to say to a server that offers DSN. */
+  /** What to request from a server that offers DSN. */
   dsn?: DsnParameters | undefined;
 }
 
 /**
- * One SMTP connection. It is nodemailer's, but without its mailer and pool, which cost more than the transaction and
- * resend messages on their own.
+ * One SMTP connection. It is nodemailer's, but without its mailer and pool, which cost more than the transaction itself
+ * and resend messages on their own.
  */
 export class Client {
   readonly host: string;
   readonly #demand: string;
-  /** True after a failure or close: it cannot be used any more. */
+  /** True after a failure or close: the connection cannot be used any more. */
   dead = false;
   /** Transactions so far. */
   transactions = 0;
   readonly #connection: SMTPConnection;
-  /** Of the transaction that is under way, once the server has answered DATA. */
+  /** Set during a transaction, once the server has answered DATA. */
   #body: Body | undefined;
-  /** Recipients that the server has accepted the message for, one by one (LMTP). */
+  /** Recipients for which the server has accepted the message, one by one (LMTP). */
   readonly #taken: string[] = [];
   /** Called if the connection ends without an error during a step. */
   #onEnd: () => void = () => {};
@@ -91,17 +91,17 @@ export class Client {
     });
     connection.on('end', () => {
       this.dead = true;
-      // after nodemailer's own callback, which may have the server's last reply
+      // after nodemailer's own callback, which may hold the server's last reply
       setImmediate(() => this.#onEnd());
     });
   }
 
-  /** Whether it leads to the same host, under the same demands. */
+  /** Whether it leads to the same host, under the same requirements. */
   fits({ host, demand }: ClientOptions): boolean {
     return this.host === host && this.#demand === JSON.stringify(demand);
   }
 
-  /** Connects, secures and logs in. Rejects with a `ClientError`, or with those of the tokens. */
+  /** Connects, secures the connection and logs in. Rejects with a `ClientError`, or with an error of the tokens. */
   static async open(options: ClientOptions, signal: AbortSignal): Promise<Client> {
     const { auth } = options;
     if (auth === undefined || 'pass' in auth) return await Client.#open(options, auth, signal);
@@ -179,12 +179,12 @@ export class Client {
     if (refusal !== undefined) throw new ClientError('login', refusal.error, 'nothing', refusal.hint);
   }
 
-  /** True when the server can take addresses that are not ASCII (RFC 6531). */
+  /** Whether the server accepts non-ASCII addresses (RFC 6531). */
   get utf8(): boolean {
     return this.#offers('SMTPUTF8');
   }
 
-  /** True when the server takes octets above 127 in the body (RFC 6152). */
+  /** Whether the server accepts octets above 127 in the body (RFC 6152). */
   get eightBit(): boolean {
     return this.#offers('8BITMIME');
   }
@@ -195,13 +195,13 @@ export class Client {
     return typeof size === 'number' && size > 0 ? size : undefined;
   }
 
-  /** The reply to the last EHLO as nodemailer read it. Its types do not declare these fields. */
+  /** The reply to the last EHLO as nodemailer parsed it. Its types do not declare these fields. */
   #offers(extension: string): boolean {
     const found: unknown = Reflect.get(this.#connection, '_supportedExtensions');
     return Array.isArray(found) && found.includes(extension);
   }
 
-  /** One transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
+  /** Runs one transaction. Resolves with the final reply and the refused recipients; rejects with a `ClientError`. */
   async send(
     { utf8, eightBit, dsn, ...envelope }: OutgoingEnvelope,
     octets: Buffer | Readable,
@@ -234,7 +234,7 @@ export class Client {
     }
   }
 
-  /** Names sender and recipients, and takes it back. Rejects with a `ClientError` if the server refuses one of them. */
+  /** Names sender and recipients, then cancels. Rejects with a `ClientError` if the server refuses one of them. */
   async probe(from: string, to: readonly string[]): Promise<void> {
     const command = async (line: string) => {
       const reply = await this.#command(line);
@@ -249,7 +249,7 @@ export class Client {
     await command('RSET');
   }
 
-  /** A command and its reply, by the one place of nodemailer that writes commands. */
+  /** Sends a command and reads its reply, through the one place in nodemailer that writes commands. */
   async #command(line: string): Promise<string> {
     const connection = this.#connection;
     const [write, actions]: unknown[] = [
@@ -285,8 +285,8 @@ export class Client {
 
 /**
  * nodemailer checks only the envelope, but a header with a non-ASCII address needs SMTPUTF8 too (RFC 6531, section
- * 3.4); and it takes parameters of DSN for all recipients alike. It writes commands in one place, which is patched
- * here.
+ * 3.4). It also sends the same DSN parameters for all recipients. All commands are written in one place, which is
+ * patched here.
  */
 function declare(connection: SMTPConnection, utf8: boolean, dsn: DsnParameters | undefined): void {
   Reflect.deleteProperty(connection, '_sendCommand');
@@ -308,8 +308,8 @@ function declare(connection: SMTPConnection, utf8: boolean, dsn: DsnParameters |
 
 /**
  * RFC 5321, section 4.3.2: only 354 means that the server reads what follows as a message. nodemailer continues after
- * 250 as well; such a server takes each line for a command, and its reply to the first of them would count as that to
- * the message.
+ * 250 as well. Such a server takes each line of the message as a command, and its reply to the first of them would
+ * count as the reply to the message.
  */
 function insistOnData(connection: SMTPConnection): void {
   const act: unknown = Reflect.get(connection, '_actionDATA');
@@ -322,8 +322,8 @@ function insistOnData(connection: SMTPConnection): void {
 }
 
 /**
- * The message goes out through a `Body`, which `made` is told of, in place of nodemailer's own stream. An LMTP server
- * answers once for each recipient that it accepted, in their order (RFC 2033, section 4.2).
+ * The message goes out through a `Body` (passed to `made`) in place of nodemailer's own stream. An LMTP server answers
+ * once for each recipient that it accepted, in order (RFC 2033, section 4.2).
  */
 function sendBodies(
   connection: SMTPConnection,
@@ -361,7 +361,7 @@ function sendBodies(
   Reflect.set(connection, '_createSendStream', create);
 }
 
-/** The recipients that RCPT was accepted for. A copy: nodemailer takes out those that are refused later. */
+/** The recipients that the server accepted at RCPT. A copy, because nodemailer removes those that are refused later. */
 function acceptedOf(envelope: unknown): string[] {
   const found = typeof envelope === 'object' && envelope !== null && 'accepted' in envelope;
   if (!found || !Array.isArray(envelope.accepted))
@@ -369,19 +369,19 @@ function acceptedOf(envelope: unknown): string[] {
   return envelope.accepted.map(String);
 }
 
-/** What is known of the handshake of a connection. */
+/** The state of a connection's handshake. */
 interface Handshake {
-  /** It has begun and not ended. */
+  /** It has begun and not yet ended. */
   open: boolean;
-  /** Why the server is not the right one. */
+  /** Why this is not the right server. */
   fault: TlsFault | undefined;
-  /** The connection, once its server was judged. */
+  /** The connection, once its server has been judged. */
   secured: TLSSocket | undefined;
 }
 
 /**
- * Judges the server when the handshake has ended, before anything else is sent. nodemailer goes on to EHLO at once, in
- * two places, which are patched here.
+ * Judges the server when the handshake has ended, before anything else is sent. nodemailer goes straight on to EHLO, in
+ * two places; both are patched here.
  */
 function guardHandshake(connection: SMTPConnection, { host, demand: { verify } }: ClientOptions): Handshake {
   const handshake: Handshake = { open: false, fault: undefined, secured: undefined };
@@ -431,7 +431,7 @@ function tlsOptions({ host, demand, clientCertificate }: ClientOptions): SMTPCon
   const { how, verify, serverName = host } = demand;
   const tls = {
     minVersion: 'TLSv1.2' as const,
-    // anything but a name is judged after the handshake
+    // everything but a name is judged after the handshake
     rejectUnauthorized: verify.by === 'name',
     ...(verify.by === 'name' && verify.ca !== undefined ? { ca: verify.ca } : {}),
     ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
@@ -457,7 +457,7 @@ function handshakeResult(error: SMTPConnection.SMTPError) {
   return isRefusedStartTls(error) ? 'starttls-not-supported' : resultOf(error);
 }
 
-/** nodemailer sends STARTTLS even if it was not offered. The operator should learn the real reason. */
+/** nodemailer sends STARTTLS even if the server did not offer it. The operator should learn the real reason. */
 function explainTls(
   { demand, host }: ClientOptions,
   error: SMTPConnection.SMTPError,

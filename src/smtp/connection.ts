@@ -11,28 +11,28 @@ import { commandForLog } from './refusal-log.ts';
 import { type Reply, replyTo } from './replies.ts';
 import type { Transaction } from './transaction.ts';
 
-/** Consecutive errors (5xx) without an accepted message before a client is disconnected (as Postfix does). */
+/** Consecutive errors (5xx) without an accepted message before a client is disconnected (as in Postfix). */
 export const MAX_ERRORS = 20;
-/** Consecutive commands that do not advance a message before a client is disconnected (as Postfix does). */
+/** Consecutive commands that do not advance a message before a client is disconnected (as in Postfix). */
 export const MAX_IDLE_COMMANDS = 100;
 const idleCommands = ['NOOP', 'RSET', 'VRFY', 'HELP', 'EHLO', 'HELO'];
 /** Known parameters of MAIL (RFC 1870, 6152, 6531, 8689). RCPT has none. */
 const mailParameters = ['SIZE', 'BODY', 'SMTPUTF8', 'REQUIRETLS'];
-/** What submission knows besides: DSN (RFC 3461), and AUTH (RFC 4954 section 5), whose value is never trusted. */
+/** What submission knows in addition: DSN (RFC 3461), and AUTH (RFC 4954 section 5), whose value is never trusted. */
 const submissionParameters = ['RET', 'ENVID', 'AUTH'];
 const recipientParameters = ['NOTIFY', 'ORCPT'];
-/** Methods of HTTP are no commands of SMTP, whatever follows them. */
+/** HTTP methods. None of them is an SMTP command, whatever follows. */
 const httpMethod = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|PRI)[ \t]/i;
 /** A request line of HTTP, of any version and method. */
 const httpRequest = /^[A-Za-z-]{3,20} \S.* HTTP\/\d(?:\.\d)?\s*$/;
 
-/** A refusal, for log and metrics. */
+/** A refusal, as it is logged and counted. */
 export interface RefusedCommand {
   connection: Connection;
   code: number;
   reply: string;
   command: string;
-  /** The error behind it, where there is one. */
+  /** The error behind it, if there is one. */
   why: SealpostError | undefined;
 }
 
@@ -41,7 +41,7 @@ export interface ConnectionPolicy {
   submission: boolean;
   /** Milliseconds before the greeting. A client that talks earlier is disconnected. */
   greetingDelay: number;
-  /** Milliseconds that a client may take for one command, even if it sends single octets. */
+  /** Milliseconds that a client may take for one command, even if it keeps sending single octets. */
   commandTimeout: number;
   /** Milliseconds for the TLS handshake. */
   handshakeTimeout: number;
@@ -50,18 +50,18 @@ export interface ConnectionPolicy {
 }
 
 /**
- * A session of smtp-server with what the library lacks: a configurable greeting delay, our own enhanced status codes,
- * deadlines for each command, the TLS handshake and DATA (the library's idle timeout restarts with each octet), limits
- * of errors and idle commands, 555 for parameters that were not offered, and a fast parser of DATA.
+ * A session of smtp-server with what the library lacks: a configurable greeting delay; our own enhanced status codes;
+ * deadlines for each command, the TLS handshake and DATA (the library's idle timeout restarts with each octet); limits
+ * on errors and idle commands; 555 for parameters that were not offered; and a fast DATA parser.
  */
 export class Connection extends SMTPConnection {
   /** The DATA in progress. */
   transaction: Transaction | undefined;
-  /** Who has logged in. */
+  /** The client that has logged in. */
   client: Client | undefined;
   /** SHA-256 of the public key of the client's certificate, in hex. */
   pin: string | undefined;
-  /** Of the last MAIL. */
+  /** Parameters of the last MAIL. */
   mailParameters: SmtpParameters = new Map();
   readonly #policy: ConnectionPolicy;
   #onEnd: () => void = () => {};
@@ -69,7 +69,7 @@ export class Connection extends SMTPConnection {
   #idleCommands = 0;
   #heardAt = performance.now();
   #command = '';
-  /** What the recipients of the transaction ask for, by address as the client wrote it. */
+  /** What the client requests for each recipient, by address as written. */
   #dsn = new Map<string, RecipientDsn>();
   #why: unknown;
   /** The TLS socket of a handshake after STARTTLS, until the library takes it over. */
@@ -92,7 +92,7 @@ export class Connection extends SMTPConnection {
     });
   }
 
-  /** As in the library, with our own search for the end of DATA. Called by its constructor, too. */
+  /** As in the library, but with our own search for the end of DATA. Also called by the library's constructor. */
   override _createParser(): DataParser {
     const parser = new DataParser({ maxCommandLength: this._server.options.maxCommandLength });
     parser.oncommand = (command, callback) => this._onCommand(command, callback);
@@ -106,7 +106,7 @@ export class Connection extends SMTPConnection {
     this._socket.once('close', () => this._onClose());
   }
 
-  /** Our own replies start with their enhanced status; the library adds it to its own. */
+  /** Our own replies already start with an enhanced status. The library would prefix its own. */
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     const own = typeof data === 'string' && /^[245]\.\d\.\d{1,3} /.test(data);
     super.send(code, data, own ? false : context);
@@ -144,7 +144,7 @@ export class Connection extends SMTPConnection {
         this.reply(replyTo('too-many-commands'));
         return;
       }
-      // A browser can be made to send a form here, and what stands in the form would be commands.
+      // A website can make a browser send a form here, and lines of the form would be read as commands.
       if (httpMethod.test(this.#command) || httpRequest.test(this.#command)) {
         this.reply(replyTo('not-smtp'));
         return;
@@ -158,7 +158,7 @@ export class Connection extends SMTPConnection {
     super._onCommand(command, callback);
   }
 
-  /** AUTH is there, and offered, over TLS only. */
+  /** AUTH exists, and is offered, only over TLS. */
   override _isDisabled(command: string): boolean {
     return super._isDisabled(command) || (command === 'AUTH' && !this.secure);
   }
@@ -200,7 +200,7 @@ export class Connection extends SMTPConnection {
     super.handler_RCPT(command, callback);
   }
 
-  /** What was asked for a recipient, by its address as the client wrote it. */
+  /** What the client requested for a recipient, by address as written. */
   dsnOf(address: string): RecipientDsn | undefined {
     const notify = this.session.envelope.rcptTo.find((each) => each.address === address)?.dsn?.notify;
     const orcpt = this.#dsn.get(address)?.orcpt;
@@ -233,7 +233,7 @@ export class Connection extends SMTPConnection {
     return this.transaction !== undefined || (this.session.envelope?.mailFrom ?? false) !== false;
   }
 
-  /** Disconnects a client that takes too long. Called regularly. */
+  /** Disconnects a client that takes too long. Called at regular intervals. */
   checkDeadlines(now: number): void {
     if (this._closed) return;
     if (this._upgrading) {
@@ -247,7 +247,7 @@ export class Connection extends SMTPConnection {
         this.transaction.fail(replyTo('too-slow'));
         this.reply(replyTo('too-slow'));
       } else if (late === 'store') {
-        // the parser waits for the spool and will not read on: answer now, and let the client try again
+        // the parser waits for the spool and reads no more: answer now, and let the client try again
         this.transaction.fail(replyTo('spool-write'));
         this.send(421, '4.3.0 The message cannot be stored now, try again', false);
       }
@@ -267,7 +267,7 @@ export class Connection extends SMTPConnection {
     this._socket.destroySoon();
   }
 
-  /** Nothing can be sent during a handshake. The TLS socket is destroyed first, which also ends the other one. */
+  /** Nothing can be sent during a handshake. The TLS socket is destroyed first, which also ends the underlying one. */
   #endHandshake(): void {
     (this.#handshake ?? this._socket).destroy();
   }

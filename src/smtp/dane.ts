@@ -5,33 +5,33 @@ import { validatePath } from '../pki/path.ts';
 
 /** A TLSA record that SMTP uses (RFC 7672 section 3.1). */
 export interface Tlsa {
-  /** 2, DANE-TA: a certification authority; 3, DANE-EE: the server itself. */
+  /** 2, DANE-TA: a certification authority; 3, DANE-EE: the server's own certificate. */
   usage: 2 | 3;
-  /** 0: the certificate; 1: its public key. */
+  /** 0: the whole certificate; 1: its public key. */
   selector: 0 | 1;
-  /** 0: the octets themselves; 1: SHA-256; 2: SHA-512. */
+  /** 0: the octets themselves; 1: their SHA-256; 2: their SHA-512. */
   matching: 0 | 1 | 2;
   /** In hex. */
   data: string;
 }
 
 export interface Published {
-  /** Those that can be used. If none can, TLS is required, and nothing is verified (RFC 7672 section 2.2). */
+  /** The usable records. If there are none, TLS is required but nothing is verified (RFC 7672 section 2.2). */
   records: Tlsa[];
-  /** Names of which the certificate needs one, if an authority issued it; the first one goes into SNI. */
+  /** The certificate must have one of these names, if an authority issued it. The first one goes into SNI. */
   names: string[];
 }
 
-/** What DNS says of a host. */
+/** What DNS says about a host. */
 export interface HostAddresses {
   addresses: string[];
-  /** Where aliases lead to. */
+  /** The name that aliases lead to. */
   name: string;
-  /** All of it was validated. */
+  /** Whether all of it was validated. */
   secure: boolean;
 }
 
-/** Addresses that are tried for one host. */
+/** Addresses tried for one host at most. */
 const MAX_ADDRESSES = 4;
 
 /** Errors: `DnsFailure`. */
@@ -51,7 +51,7 @@ export async function publishedFor(
   { name, secure }: HostAddresses,
   dns: Dns,
 ): Promise<Published | undefined> {
-  // In a zone without DNSSEC there are no records to be trusted, and some of its servers fail at the question.
+  // Without DNSSEC there are no records to trust, and some servers of such zones fail when they are asked for one.
   if (!secure) return undefined;
   const own = plainName(host);
   for (const base of new Set([name, own])) {
@@ -73,10 +73,10 @@ function usable({ data }: RecordOf<'TLSA'>): Tlsa[] {
 }
 
 /**
- * Why the records do not accept a chain of certificates; undefined if they do. For the server's own record, names and
- * validity do not matter (RFC 7672 section 3.1.1).
+ * Why the records do not accept a certificate chain; undefined if they do. For the server's own certificate (DANE-EE),
+ * names and validity do not matter (RFC 7672 section 3.1.1).
  *
- * @param chain DER, the server's own first
+ * @param chain DER, the server's own certificate first
  */
 export function daneFault(
   chain: readonly Buffer[],
@@ -114,7 +114,7 @@ function authorityFault(
   return named ? undefined : `the certificate is not for ${names.join(' or ')}`;
 }
 
-/** Certificates that records contain as a whole: a server need not send them. */
+/** Certificates that the records contain whole. A server need not send these. */
 function wholeCertificates(records: readonly Tlsa[]): Buffer[] {
   return records
     .filter(({ selector, matching }) => selector === 0 && matching === 0)
@@ -128,7 +128,7 @@ function matches({ selector, matching, data }: Tlsa, certificate: Buffer): boole
   return found.toString('hex') === data;
 }
 
-/** SubjectPublicKeyInfo as the certificate has it. */
+/** The SubjectPublicKeyInfo, as it stands in the certificate. */
 function publicKeyOf(certificate: Buffer): Buffer {
   return parseCertificate(certificate).publicKeyInfo.der;
 }

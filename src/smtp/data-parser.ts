@@ -1,9 +1,9 @@
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 
 /**
- * The parser of smtp-server with another search for the end of DATA. The library looks at each octet in JavaScript,
- * copies each chunk to put four octets in front of it, and passes through the event loop once for each stuffed dot.
- * With large messages that was a quarter of the receiver's processor time.
+ * smtp-server's parser with a different search for the end of DATA. The library looks at each octet in JavaScript,
+ * copies each chunk to put four octets in front of it, and goes through the event loop once per stuffed dot. For large
+ * messages, that was a quarter of the receiver's processor time.
  */
 export class DataParser extends SMTPStream {
   #dots = new Dots();
@@ -26,7 +26,7 @@ export class DataParser extends SMTPStream {
     if (stream === null || content.length === 0 || !stream.writable) done();
     else if (stream.write(content) || stream.destroyed) done();
     else {
-      // a stream that is destroyed is never drained
+      // a destroyed stream never drains
       const resume = () => {
         stream.off('drain', resume);
         stream.off('close', resume);
@@ -43,28 +43,26 @@ const CR = 0x0d;
 const DOT = 0x2e;
 const LINE_THEN_DOT = Buffer.from('\n.');
 const NOTHING = Buffer.alloc(0);
-/** Octets up to which a loop costs less than a call into native code. Dots may follow each other closely. */
+/** Up to this many octets, a loop costs less than a native call. Dots may follow each other closely. */
 const FEW = 64;
 
-/**
- * Where the next octet is: behind CRLF (as is the first octet of all), behind an LF without CR, behind a CR, elsewhere.
- */
+/** Where the next octet is: after CRLF (like the very first octet), after an LF without CR, after a CR, elsewhere. */
 type Place = 'line' | 'bare' | 'cr' | 'inside';
 
 /**
- * Removes the dots that the client has put in front of lines, and finds the end of DATA (RFC 5321 section 4.5.2), in
- * chunked octets. Only CRLF, dot, CRLF is the end, as otherwise a message could smuggle commands. A dot at the start of
- * a line is removed if another one follows it. That is what smtp-server does, and it does not depend on how the octets
- * are cut; the exception is a message that begins with a bare LF, which is refused in any case.
+ * Removes the dots that the client has added in front of lines, and finds the end of DATA (RFC 5321 section 4.5.2), in
+ * chunked octets. Only CRLF, dot, CRLF is the end; anything laxer would let a message smuggle in commands. A dot at the
+ * start of a line is removed if another one follows it, as smtp-server does it, however the octets are chunked. The one
+ * exception is a message that begins with a bare LF, which is refused in any case.
  */
 export class Dots {
   #place: Place = 'line';
-  /** A dot, or a dot and a CR, of which the next chunk tells what they are. */
+  /** A dot, or a dot and a CR, whose meaning depends on the next chunk. */
   #held: Buffer = NOTHING;
 
   /**
-   * The content of a chunk, which is changed: what remains moves together. `rest` is what follows the end of DATA;
-   * undefined if the end has not arrived.
+   * The content of a chunk, which is changed in place: what remains is moved together. `rest` is what follows the end
+   * of DATA; undefined if the end has not arrived.
    */
   push(arrived: Buffer): { content: Buffer; rest: Buffer | undefined } {
     const chunk = this.#held.length === 0 ? arrived : Buffer.concat([this.#held, arrived]);
@@ -108,7 +106,7 @@ export class Dots {
   }
 }
 
-/** The first dot behind an LF that is at `from` or later; -1 if there is none. */
+/** The first dot after an LF, where the LF is at `from` or later; -1 if there is none. */
 function nextDot(chunk: Buffer, from: number): number {
   const few = Math.min(from + FEW, chunk.length - 1);
   for (let at = from; at < few; at++) if (chunk[at] === LF && chunk[at + 1] === DOT) return at + 1;
@@ -117,7 +115,7 @@ function nextDot(chunk: Buffer, from: number): number {
   return found < 0 ? -1 : found + 1;
 }
 
-/** Moves the octets from `from` to `end` to `to`; returns where they end. */
+/** Moves the octets between `from` and `end` to `to`; returns where they end there. */
 function move(chunk: Buffer, to: number, from: number, end: number): number {
   const length = end - from;
   if (to === from) return end;

@@ -1,21 +1,21 @@
-/** What a server says: the dialogue line by line, without secrets, and failures with its reply. */
+/** The dialogue with a server, line by line and without secrets, and failures together with the server's reply. */
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { cleanText, type Log } from '../log.ts';
 
-/** Told of each line: `>` what we say, `<` what the server says. */
+/** Called with each line: `>` is what we say, `<` is what the server says. */
 export type Trace = (direction: '>' | '<', line: string) => void;
 
-/** Characters of a line in the log. */
+/** Longest line in the log, in characters. */
 const longestLine = 400;
 
-/** Writes the dialogue into the log while that is on `debug`, as it is when a connection begins; else it is not made. */
+/** Logs the dialogue if the log was at `debug` when the connection began. Otherwise it is not even assembled. */
 export function loggedDialogue(log: Log, about: Record<string, string>): Trace | undefined {
   if (log.level !== 'debug' && log.level !== 'trace') return undefined;
   return (direction, line) =>
     log.debug({ ...about, direction, line: cleanText(line, longestLine) }, 'dialogue of a route');
 }
 
-/** As nodemailer's logger. What follows AUTH is masked until the server has decided. */
+/** A logger for nodemailer. Everything after AUTH is masked until the server has decided. */
 export function traceLogger(trace: Trace) {
   let secret = false;
   const debug = (entry: unknown, ...text: unknown[]) => {
@@ -29,7 +29,7 @@ export function traceLogger(trace: Trace) {
         else trace('>', secret ? '***' : line);
         secret ||= auth !== undefined;
       } else if (tnx === 'server') {
-        // a challenge may repeat what we said
+        // a challenge may repeat what we sent
         const goesOn = secret && line.startsWith('334');
         trace('<', goesOn ? '334 ***' : line);
         secret = goesOn;
@@ -54,9 +54,9 @@ export class ClientError extends Error {
   readonly reply: string;
   readonly stage: 'connect' | 'tls' | 'login' | 'message';
   readonly recipients: readonly { recipient: string; code: number | null; reply: string }[];
-  /** How much of the message was passed to the connection. */
+  /** How much of the message had been passed to the connection. */
   readonly passed: 'nothing' | 'part' | 'all';
-  /** Recipients that an LMTP server had accepted the message for when it failed. */
+  /** Recipients for which an LMTP server had already accepted the message. */
   taken: readonly string[] = [];
 
   constructor(

@@ -1,11 +1,11 @@
 /**
- * What a client asks to be told of the delivery: parameters of MAIL and RCPT (RFC 3461), kept as they were written, and
+ * Delivery notifications that a client asks for: parameters of MAIL and RCPT (RFC 3461), kept as they were written, and
  * passed on to a server that offers DSN.
  */
 import type { SMTPServerSession } from 'smtp-server';
 import type { DsnRequest, Envelope } from '../queue/index.ts';
 
-/** Parameters of a MAIL or RCPT command, by name in upper case. smtp-server decodes what it passes on. */
+/** Parameters of a MAIL or RCPT command by name, in upper case. smtp-server decodes the values. */
 export type SmtpParameters = ReadonlyMap<string, string>;
 
 export function parametersOf(command: string): SmtpParameters {
@@ -21,7 +21,7 @@ export function parametersOf(command: string): SmtpParameters {
   );
 }
 
-/** RFC 3461 section 4: printable ASCII but "+" and "=", which are written as "+" and two hexadecimal digits. */
+/** RFC 3461 section 4: printable ASCII, except that "+" and "=" are written as "+" and two hexadecimal digits. */
 const xtext = /^(?:[!-*,-<>-~]|\+[0-9A-F]{2})+$/;
 const longestEnvid = 100;
 const longestOrcpt = 500;
@@ -41,23 +41,23 @@ export function isOrcpt(value: string): boolean {
   return addressType.test(value.slice(0, end)) && xtext.test(address) && isPrintable(address);
 }
 
-/** What it stands for, too, is printable ASCII. */
+/** The decoded text must be printable ASCII too. */
 function isPrintable(value: string): boolean {
   const codes = [...value.matchAll(/\+(..)/g)].map(([, hex = '']) => Number.parseInt(hex, 16));
   return codes.every((code) => code >= 0x20 && code <= 0x7e);
 }
 
-/** Of one recipient. */
+/** The request for one recipient. */
 export interface RecipientDsn {
   notify?: string[];
   orcpt?: string;
 }
 
 /**
- * The whole request; undefined if nothing was asked for.
+ * The whole request; undefined if the client asked for nothing.
  *
  * @param mail parameters of the MAIL command
- * @param recipients by address
+ * @param recipients parameters of RCPT by address
  */
 export function dsnOf(
   { envelope }: SMTPServerSession,
@@ -74,21 +74,24 @@ export function dsnOf(
   return Object.keys(dsn).length === 0 ? undefined : dsn;
 }
 
-/** Parameters as they are written behind the address, each with a space before it. */
+/** Parameters as they are written after the address, each preceded by a space. */
 export interface DsnParameters {
   mail: string;
-  /** By recipient. */
+  /** Parameters of RCPT by recipient. */
   recipients: ReadonlyMap<string, string>;
 }
 
-/** Without a wish of the client: what went wrong, and no copy of a message that nobody here can read. */
+/**
+ * Used when the client asks for nothing: report failures, and return no copy of a message that nobody here can read.
+ */
 const usual = { ret: 'HDRS', notify: ['FAILURE', 'DELAY'] } as const;
 const notifications = /^(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})$/;
 
 /**
- * What to ask of a server for a message (RFC 3461 section 4). Values that are not what the RFC allows are left out.
+ * The parameters to send to a server for a message (RFC 3461 section 4). Values that the RFC does not allow are left
+ * out.
  *
- * @param id of the message, which a notification brings back if the client gave no ENVID
+ * @param id of the message; a notification returns it if the client gave no ENVID
  * @param written how each recipient of the envelope is written to the server
  */
 export function dsnParameters(
@@ -110,7 +113,7 @@ export function dsnParameters(
   return { mail: ` RET=${ret} ENVID=${envid}`, recipients };
 }
 
-/** RFC 3461 section 4, of printable ASCII. */
+/** RFC 3461 section 4, for printable ASCII. */
 function xtextOf(text: string): string {
   return text.replace(/[+=]/g, (char) => `+${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }

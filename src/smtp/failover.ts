@@ -2,11 +2,12 @@
 import type { Outcome } from '../queue/index.ts';
 import type { OutboundMessage, Sender } from './sender.ts';
 
-/** Milliseconds after which the first route is tried again with one message, while the second one has the others. */
+/** Milliseconds until the first route is tried again with one message. Until then, the second one takes all mail. */
 const probeEvery = 60_000;
 
 /**
- * When the second route takes over: after so many failures in a row, or so many milliseconds since the first of them.
+ * When the second route takes over: after this many failures in a row, or this many milliseconds after the first of
+ * them.
  */
 export interface TakeOver {
   failures: number;
@@ -14,9 +15,9 @@ export interface TakeOver {
 }
 
 /**
- * Sends by the first route until it is down (it cannot be reached, or its TLS policy is not met), then by the second
- * one, and by the first again when a probe shows that it works. A message that the first server may have, or that some
- * of its recipients have, is not given to the second one in the same attempt.
+ * Sends by the first route until it is down (unreachable, or its TLS policy is not met), then by the second one, and by
+ * the first again once a probe shows that it works. A message that the first server may have, or that some of its
+ * recipients have, is not given to the second one in the same attempt.
  *
  * @param now milliseconds of a monotonic clock
  */
@@ -45,7 +46,7 @@ export function withBackup(
         nextProbe = now() + probeEvery;
       }
       const outcome = await first.send(message, signal);
-      // The backup takes it rather than that it waits until a route that is down has room for another try.
+      // the backup takes it, instead of letting it wait until a route that is down has room for another try
       if ('retry' in outcome && outcome.inLine && isOver()) return await bySecond(message, signal);
       const peer = 'done' in outcome ? 'works' : outcome.peer;
       if (peer === 'works') failed = 0;

@@ -1,6 +1,6 @@
 /**
- * A folder in place of a server: each message becomes a file as it would have been sent, with a JSON file that says
- * whom it is for. Another program takes them from there, so the message counts as sent when both are on disk.
+ * A folder in place of a server. Each message becomes a file, exactly as it would have been sent, with a JSON file that
+ * holds its envelope. Another program takes them from there, so the message counts as sent once both are on disk.
  */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { Prepared, Unsendable } from './prepared.ts';
 import { checkEnvelope, createSender } from './send.ts';
 import { heldByRate, type OutboundMessage, type Sender, type SenderParts } from './sender.ts';
 
-/** Readable by the group, so that the program that takes them can run as another user. The umask applies. */
+/** Readable by the group, so that the program that collects the files can run as another user. The umask applies. */
 const fileMode = 0o640;
 
 /** The sender for a route: over SMTP, or into a folder. Errors: `file-access`. */
@@ -23,12 +23,12 @@ export function openSender(parts: SenderParts): Sender {
 }
 
 /**
- * Writes `TIME-ID.eml` and `TIME-ID.json`. The .eml comes last: who sees it finds the other one. The names are those of
- * the message, so a repeated attempt writes the same files again. A folder that does not answer holds up only its own
- * mail (`volume.ts`).
+ * Writes `TIME-ID.eml` and `TIME-ID.json`. The .eml comes last, so whoever sees it finds the other one too. Both names
+ * depend only on the message, so a repeated attempt overwrites the same files. A folder that does not answer delays
+ * only its own mail (`volume.ts`).
  *
- * Outcomes as of a server: `send-failed` while the folder cannot be written into, `send-refused` for what no server
- * would take, since the program that takes the files will most likely send them by SMTP.
+ * The outcomes are those of a server: `send-failed` while the folder cannot be written to, and `send-refused` for
+ * anything that no server would accept, since the program that collects the files most likely sends them by SMTP.
  */
 function createFolderSender({ folder, rate }: Pick<SenderParts, 'rate'> & { folder: string }): Sender {
   const volume = new Volume(folder);

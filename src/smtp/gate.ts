@@ -1,11 +1,12 @@
 import { clientOf } from '../net/index.ts';
 import { type Reply, replyTo } from './replies.ts';
 
-/** Who connects: servers of partners (`mx`), or programs of our own (`submission`). */
+/** Who connects: partners' servers (`mx`), or our own programs (`submission`). */
 export type ListenerKind = 'mx' | 'submission';
 
 /**
- * Counts connections over all listeners, in total, per client and per kind, and knows whether the receiver is draining.
+ * Counts connections over all listeners (in total, per client and per kind), and knows whether the receiver is
+ * draining.
  */
 export class Gate {
   draining = false;
@@ -16,7 +17,10 @@ export class Gate {
   readonly #maxPerKind: number;
   readonly #maxPerClient: number;
 
-  /** @param areBoth there are listeners of both kinds, so neither kind can take the last fifth of the connections */
+  /**
+   * @param areBoth whether there are listeners of both kinds; then neither kind can take the last fifth of the
+   *    connections
+   */
   constructor(max: number, maxPerClient: number, areBoth = false) {
     this.#max = max;
     this.#maxPerKind = areBoth ? Math.max(1, max - Math.ceil(max / 5)) : max;
@@ -27,7 +31,7 @@ export class Gate {
     return this.#total;
   }
 
-  /** Admits a client (call the result once when it leaves), or returns the refusal. */
+  /** Admits a client, or returns the refusal. Call the result once, when the client leaves. */
   enter(address: string, kind: ListenerKind = 'mx'): { leave: () => void } | { refusal: Reply } {
     if (this.draining) return { refusal: replyTo('draining') };
     const client = clientOf(address);

@@ -1,11 +1,11 @@
 /**
  * SMTP (RFC 5321) in both directions: the receiver (`server.ts`, `session.ts`), the sender (`send.ts`, `client.ts`) and
- * the one table from error to reply (`replies.ts`). It holds no keys and reads no message but its header. The receiver
- * is loaded when it is made: who only sends has no use for it.
+ * the one table from error to reply (`replies.ts`). This room holds no keys, and reads no more of a message than its
+ * header. The receiver is loaded only when one is made, because processes that only send do not need it.
  */
 import type { SmtpReceiver, SmtpReceiverParts } from './server.ts';
 
-/** As `createSmtpReceiver` of `server.ts`. */
+/** See `createSmtpReceiver` in `server.ts`. */
 export async function createSmtpReceiver(parts: SmtpReceiverParts): Promise<SmtpReceiver> {
   const server = await import('./server.ts');
   return server.createSmtpReceiver(parts);

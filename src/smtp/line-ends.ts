@@ -3,9 +3,9 @@ const CR = 0x0d;
 const NONE = new Int32Array(0);
 
 /**
- * Looks for a CR without LF or an LF without CR in chunked octets. This is the hot loop of the receiver: it takes four
- * octets at a time, and only a word with an octet below 0x0e is checked octet by octet. A native search per line takes
- * twice as long, and twenty times as long if lines are short.
+ * Looks for a CR without LF or an LF without CR in chunked octets. This is the hot loop of the receiver. It takes four
+ * octets at a time, and checks single octets only in a word with one below 0x0e. A native search per line takes twice
+ * as long, and twenty times as long for short lines.
  */
 export class LineEnds {
   #last = 0;
@@ -23,7 +23,7 @@ export class LineEnds {
     else this.#last = last;
   }
 
-  /** To be called after the last octet. */
+  /** Call this after the last octet. */
   end(): boolean {
     if (this.#last === CR) this.#bare = true;
     return this.#bare;
@@ -42,8 +42,8 @@ function scan(chunk: Buffer, before: number): number {
     last = octet;
   }
   const count = (length - at) >>> 2;
-  // do not create an array of no words: fewer octets may have arrived than up to the next word's start
-  // signed, because V8 has words of 32 bits as small integers only then
+  // Do not create an array without words: there may be fewer octets than it takes to get to the next word. Words are
+  // signed, because only then does V8 hold 32 bits as small integers.
   const words = count === 0 ? NONE : new Int32Array(chunk.buffer, chunk.byteOffset + at, count);
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? 0;

@@ -9,7 +9,7 @@ export type Credentials = { user: string } & ({ pass: string } | { token: string
 
 export interface Refusal {
   error: SMTPConnection.SMTPError | string;
-  /** Which settings to look at. */
+  /** The settings to look at when it is refused. */
   hint: string | undefined;
 }
 
@@ -37,8 +37,8 @@ function attempt(connection: SMTPConnection, auth: Record<string, unknown>) {
 }
 
 /**
- * XOAUTH2, as Exchange Online and Gmail have it. nodemailer's own sends a refused token a second time, and drops what
- * the server says about it.
+ * XOAUTH2, as Exchange Online and Gmail have it. nodemailer's own sends a refused token a second time, and drops the
+ * server's explanation.
  */
 async function bearerLogin(
   connection: SMTPConnection,
@@ -56,7 +56,7 @@ async function bearerLogin(
     let reply = await sendCommand(`AUTH XOAUTH2 ${response}`);
     if (reply.status === 334) {
       challenge = readChallenge(reply.text);
-      // the client has to answer before the server gives its reply
+      // the client must answer the challenge before the server gives its reply
       reply = await sendCommand('');
     }
     if (reply.status !== 235) throw new Error('the token was refused');
@@ -70,6 +70,6 @@ function hintFor(
   { response = '' }: SMTPConnection.SMTPError,
   token: { bearer: boolean; challenge?: Challenge | undefined } = { bearer: false },
 ): string | undefined {
-  // without a reply it was the network
+  // without a reply, it was the network
   return response === '' ? undefined : loginHint({ protocol: 'smtp', host, words: response, ...token });
 }

@@ -4,22 +4,24 @@ import { hasCode } from '../errors.ts';
 import { createDns, type Dns, type GuardedRequest, guardedGet } from '../net/index.ts';
 import { StsPolicies, type StsStore } from './mta-sts.ts';
 
-/** What routes learn of the servers that mail goes to. */
+/** What routes look up about the servers that mail goes to. */
 export interface Lookups {
-  /** Undefined if the operator names no validating resolver. */
+  /** Undefined if the operator has configured no validating resolver. */
   dns: Dns | undefined;
   sts: StsPolicies;
-  /** The TXT records of a name, the strings of each joined. Errors: those of DNS. */
+  /** The TXT records of a name, with the strings of each joined. Errors: those of DNS. */
   texts(name: string): Promise<string[]>;
   close(): void;
 }
 
-/** Milliseconds and octets for a policy. RFC 8461 section 3.3 suggests a minute, but a message waits for it. */
+/**
+ * Limits for a policy, in milliseconds and octets. RFC 8461 section 3.3 suggests a minute, but a message is waiting.
+ */
 const STS_TIMEOUT = 10_000;
 const STS_SIZE = 64 * 1024;
 
 /**
- * @param connect how hosts of MTA-STS policies are reached, where that is not at port 443 of a public address
+ * @param connect how to reach the hosts of MTA-STS policies, if not at port 443 of a public address
  * @throws {SealpostError} `file-access` for `dns.ca`
  */
 export function createLookups(

@@ -1,4 +1,4 @@
-/** Mail for our own mailboxes, from anybody: its recipients, and how it is taken. */
+/** Mail for our own mailboxes, from anybody: which recipients are accepted, and how their mail is taken. */
 import { AddressBook, type MailboxConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { type HeaderBlock, loopOf, parseMailbox, type Tracer } from '../message/index.ts';
@@ -45,7 +45,7 @@ export class MailboxAcceptance implements Acceptance {
     };
   }
 
-  /** A mail that has been with us before: the server that sends it back must know. */
+  /** Mail that has been here before. The server that sends it back must be told. */
   #loop(header: HeaderBlock, mailboxes: Iterable<string>): SealpostError | undefined {
     for (const mailbox of mailboxes) {
       const why = this.#trace && loopOf(header, this.#trace, mailbox);
@@ -55,7 +55,7 @@ export class MailboxAcceptance implements Acceptance {
   }
 }
 
-/** One entry for each mailbox, with its own recipients. */
+/** One entry per mailbox, with its own recipients. */
 function entriesOf({ smtp, from, recipients }: Arriving, messageId: string | null): IntakeEntry[] {
   const byMailbox = new Map<string, string[]>();
   for (const [address, mailbox] of recipients)
@@ -66,7 +66,7 @@ function entriesOf({ smtp, from, recipients }: Arriving, messageId: string | nul
 
 /**
  * The recipients that the receiver accepts: addresses and whole domains of the mailboxes. Nothing else is accepted, not
- * even postmaster unless it is configured, so Sealpost is never a relay.
+ * even postmaster unless it is configured, so Sealpost is never an open relay.
  */
 export class Recipients {
   readonly #book = new AddressBook<string>();
@@ -77,7 +77,7 @@ export class Recipients {
   }
 
   /**
-   * The name of the mailbox, as `AddressBook` finds it.
+   * The name of the mailbox, found as `AddressBook` does.
    *
    * Errors: `address-invalid`, `mailbox-unknown`.
    */

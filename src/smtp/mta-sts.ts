@@ -1,15 +1,15 @@
-/** MTA-STS (RFC 8461): what its record and its policy say, strictly by the grammar, and policies that are kept. */
+/** MTA-STS (RFC 8461): reads records and policies strictly by the grammar, and keeps policies. */
 import { LRUCache } from 'lru-cache';
 import { plainName } from '../net/index.ts';
 import { countTls, type TlsResult } from './tls-check.ts';
 
 export interface StsPolicy {
-  /** Of the record that it was fetched for. */
+  /** The id in the record for which it was fetched. */
   id: string;
   mode: 'enforce' | 'testing' | 'none';
-  /** Names of hosts in lower case; one that begins with `*.` stands for one label. */
+  /** Host names in lower case. A name that begins with `*.` stands for one label. */
   mx: string[];
-  /** Seconds that it is valid for. */
+  /** Seconds for which it is valid. */
   maxAge: number;
 }
 
@@ -37,7 +37,7 @@ export function recordId(texts: readonly string[]): string | undefined {
   return id !== undefined && /^[A-Za-z0-9]{1,32}$/.test(id) ? id : undefined;
 }
 
-/** The policy in a file (RFC 8461 section 3.2); undefined if it is not one. Of repeated fields, the first counts. */
+/** Parses a policy file (RFC 8461 section 3.2); undefined if it is not one. The first of repeated fields counts. */
 export function readPolicy(text: string, id: string): StsPolicy | undefined {
   const fields = new Map<string, string>();
   const mx: string[] = [];
@@ -70,7 +70,7 @@ export interface KeptPolicy extends StsPolicy {
   fetchedAt: number;
 }
 
-/** Policies outlive the processes: an attacker who can hide a record must not gain by a restart. */
+/** Policies outlive the processes: an attacker who can hide a record must not gain anything by a restart. */
 export interface StsStore {
   get(domain: string): Promise<unknown>;
   /** @param life milliseconds */
@@ -79,17 +79,17 @@ export interface StsStore {
 
 export interface StsParts {
   store: StsStore;
-  /** TXT records, each in one piece; none if there are none. Rejects if DNS gives no answer. */
+  /** TXT records, each in one piece; empty if there are none. Rejects if DNS gives no answer. */
   texts(name: string): Promise<string[]>;
-  /** The policy of a host such as `mta-sts.example.com`. Rejects if it cannot be fetched. */
+  /** The policy file of a host such as `mta-sts.example.com`. Rejects if it cannot be fetched. */
   fetch(host: string): Promise<string>;
   /** Milliseconds since the epoch. */
   now(): number;
 }
 
-/** Milliseconds until the record is looked up again, or a policy that could not be fetched is asked for again. */
+/** Milliseconds until the record is looked up again, or a failed fetch of a policy is repeated. */
 const LOOK_AGAIN = 5 * 60_000;
-/** Milliseconds after which a policy is fetched anew although its id is the same (RFC 8461 section 3.3). */
+/** Milliseconds until a policy is fetched anew although its id is the same (RFC 8461 section 3.3). */
 const FETCH_AGAIN = 24 * 3_600_000;
 const REMEMBERED = 1000;
 
@@ -105,8 +105,8 @@ export class StsPolicies {
   }
 
   /**
-   * The policy in force; undefined if there is none. A policy that is still valid is followed when its record is gone,
-   * or when it cannot be fetched anew (RFC 8461 section 5.1).
+   * The policy in force; undefined if there is none. A policy that is still valid is followed even if its record is
+   * gone or it cannot be fetched again (RFC 8461 section 5.1).
    */
   async policyOf(domain: string): Promise<StsPolicy | undefined> {
     const name = plainName(domain);
@@ -115,7 +115,7 @@ export class StsPolicies {
     if (look === undefined || now() - look.at >= LOOK_AGAIN || now() < look.at) {
       look = { at: now(), policy: this.#look(name) };
       this.#looks.set(name, look);
-      // while the store is away, the next message asks again
+      // while the store is unreachable, the next message asks again
       look.policy.catch(() => this.#looks.delete(name));
     }
     const policy = await look.policy;

@@ -1,21 +1,21 @@
-/** Octets that one side gives as they come and the other takes when it likes, with a bounded number in between. */
+/** A bounded buffer between one side that pushes octets as they come, and one that pulls them when it likes. */
 export class Pipe implements AsyncIterable<Buffer> {
   readonly #most: number;
   #chunks: Buffer[] = [];
   #held = 0;
   #ended = false;
   #failure: { error: unknown } | undefined;
-  /** What the taking side waits for. */
+  /** Wakes the reading side. */
   #more: PromiseWithResolvers<void> | undefined;
-  /** What the giving side waits for. */
+  /** Wakes the writing side. */
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** @param most octets from which on the giving side should wait */
+  /** @param most octets at which the writing side should wait */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** Returns a promise when there is enough: give no more until it resolves. Throws what `fail` was given. */
+  /** Returns a promise when the buffer is full: give no more until it resolves. Throws the error given to `fail`. */
   write(chunk: Buffer): Promise<void> | undefined {
     this.#throwFailure();
     this.#chunks.push(chunk);
@@ -31,12 +31,12 @@ export class Pipe implements AsyncIterable<Buffer> {
     this.#more?.resolve();
   }
 
-  /** Ends both sides with an error. The first one counts. */
+  /** Ends both sides with an error. The first error counts. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#chunks = [];
     this.#more?.resolve();
-    // Nobody may be waiting.
+    // nobody may be waiting
     this.#room?.promise.catch(() => undefined);
     this.#room?.reject(this.#failure.error);
   }

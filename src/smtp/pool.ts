@@ -1,11 +1,11 @@
 import { Client, type ClientOptions } from './client.ts';
 
-/** Milliseconds after which an unused connection is closed. */
+/** Milliseconds until an unused connection is closed. */
 const IDLE = 20_000;
-/** Messages over one connection. */
+/** Messages sent over one connection at most. */
 const MAX_TRANSACTIONS = 100;
 
-/** Connections of one route: at most `limit` at a time over all its hosts, kept for further messages. */
+/** Connections of one route, kept for further messages: at most `limit` at a time over all its hosts. */
 export class Pool {
   readonly #limit: number;
   readonly #idle: { client: Client; timer: NodeJS.Timeout }[] = [];
@@ -36,7 +36,7 @@ export class Pool {
   /** A kept connection to the host (`reused`) or a new one. Rejects with a `ClientError`. */
   async take(options: ClientOptions, signal: AbortSignal): Promise<{ client: Client; reused: boolean }> {
     for (;;) {
-      // a connection is only as good as what was demanded when it was opened
+      // a connection is only as good as what was required when it was opened
       const index = this.#idle.findIndex(({ client }) => client.fits(options));
       const [kept] = index < 0 ? [] : this.#idle.splice(index, 1);
       if (kept === undefined) return { client: await Client.open(options, signal), reused: false };

@@ -2,7 +2,7 @@ import { isAscii } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { LineEnds } from './line-ends.ts';
 
-/** Octets that are prepared before a connection is opened: all of a message whose content is below 1 MiB. */
+/** Octets prepared before a connection is opened. For a message whose content is below 1 MiB, this is all of it. */
 const AHEAD = 1536 * 1024;
 /** Octets of a line without its line end (RFC 5321, section 4.5.3.1.6). */
 const MAX_LINE = 998;
@@ -18,15 +18,15 @@ export type MakeOctets = () => AsyncIterable<Buffer> | Readable;
 export class Unsendable extends Error {}
 
 /**
- * A message whose start has been produced, so problems with keys and certificates have already shown. The rest of a
- * large message is produced while it is sent.
+ * A message whose start has been produced, so problems with keys and certificates have already surfaced. The rest of a
+ * large message is produced while it is being sent.
  */
 export class Prepared {
   /** Total octets; undefined until known. */
   readonly size: number | undefined;
-  /** Whether the header contains non-ASCII characters. Only addresses can, because everything else is encoded. */
+  /** Whether the header contains non-ASCII characters. Only addresses can contain them; everything else is encoded. */
   readonly utf8Header: boolean;
-  /** True if all of it is known to be ASCII. */
+  /** True if the whole message is known to be ASCII. */
   readonly ascii: boolean;
   #head: Buffer;
   readonly #rest: AsyncIterator<Buffer>;
@@ -40,7 +40,7 @@ export class Prepared {
     this.utf8Header = !ascii && !isAscii(headerOf(head));
   }
 
-  /** All of it is here, so it can be sent more than once. */
+  /** True if all of it is in memory, so it can be sent more than once. */
   get whole(): boolean {
     return this.size !== undefined;
   }
@@ -65,10 +65,10 @@ export class Prepared {
   }
 
   /**
-   * The octets for a server. A stream can be read once. It ends with `Unsendable` before an octet that the server does
-   * not accept.
+   * The octets for a server. A stream can be read once, and it ends with `Unsendable` before the first octet that the
+   * server does not accept.
    *
-   * @param eightBit the server has 8BITMIME (RFC 6152)
+   * @param eightBit whether the server has 8BITMIME (RFC 6152)
    */
   octets(eightBit: boolean): Buffer | Readable {
     if (this.whole && (eightBit || this.ascii)) return this.#head;
@@ -79,7 +79,7 @@ export class Prepared {
     const wire = new WireCheck(eightBit);
     try {
       const head = this.#head;
-      // a large message takes long, and its start is not needed again
+      // sending a large message takes long, and its start is not needed again
       this.#head = Buffer.alloc(0);
       wire.check(head);
       yield head;
@@ -93,7 +93,7 @@ export class Prepared {
     }
   }
 
-  /** Discards what was not sent. */
+  /** Discards what has not been sent. */
   async drop(): Promise<void> {
     await this.#rest.return?.();
   }
@@ -117,8 +117,8 @@ export async function countOctets(make: MakeOctets): Promise<number> {
 }
 
 /**
- * Checks that SMTP accepts the octets (RFC 5321, sections 2.3.8 and 4.5.3.1.6). The encoder ensures it, except for
- * parts that others signed, which it must not change.
+ * Checks that SMTP allows these octets (RFC 5321, sections 2.3.8 and 4.5.3.1.6). The encoder ensures it, except for
+ * parts that others have signed, which it must not change.
  */
 class WireCheck {
   readonly #eightBit: boolean;
@@ -137,7 +137,7 @@ class WireCheck {
     }
     this.#lineEnds.push(chunk);
     if (this.#lineEnds.bare) throw new Unsendable(bareRefusal);
-    // A line end within the longest line is enough: not each line is looked for.
+    // One line end within the longest line is enough, so not every line needs to be found.
     let start = 0;
     for (;;) {
       const most = start + MAX_LINE + 1 - this.#line;

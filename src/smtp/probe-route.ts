@@ -12,9 +12,9 @@ import { targetFor } from './tls-demand.ts';
 export interface RouteProbe {
   from: string;
   to: string;
-  /** Also name sender and recipient (MAIL, RCPT), and take it back (RSET). */
+  /** Also name sender and recipient (MAIL, RCPT), and then cancel with RSET. */
   recipient: boolean;
-  /** Which settings these come from, for a hint. */
+  /** The settings that these values come from, for a hint. */
   settings: string;
 }
 
@@ -25,7 +25,7 @@ export interface RouteProbe {
  *   `address-invalid`, those of the secrets
  */
 export async function probeRoute(parts: SenderParts, probe: RouteProbe, signal: AbortSignal): Promise<void> {
-  // Whether a folder can be written into is known without asking anybody.
+  // whether a folder can be written to is known without asking anybody
   if (parts.route.folder !== undefined) return;
   const { options, demands } = wayOf(parts);
   const { from, to } = checkEnvelope({ from: probe.from, to: [probe.to] });
@@ -46,7 +46,7 @@ export async function probeRoute(parts: SenderParts, probe: RouteProbe, signal: 
         break;
       } catch (error) {
         failed = explained(error, host, probe.settings);
-        // what the server says of a login or recipient, another host of it says too
+        // what one server says about a login or recipient, the other hosts would say too
         if (error instanceof ClientError && error.code !== null) break;
         if (signal.aborted) break;
       }

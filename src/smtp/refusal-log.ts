@@ -2,18 +2,18 @@ import { cleanText, type Log } from '../log.ts';
 
 /** Milliseconds between lines that count repeated refusals. */
 export const EVERY = 60_000;
-/** Clients with lines of their own per kind of refusal in that time; the others share one. */
+/** Clients that are counted separately for each kind of refusal in that time. All others share one count. */
 export const MAX_CLIENTS = 50;
 /** Characters of a command that are logged. */
 const MAX_COMMAND = 200;
 
-/** Commands that are logged with their arguments. Anything else that a client sends could be a secret. */
+/** Commands that are logged with their arguments. Anything else that a client sends may be a secret. */
 const verbs = ['EHLO', 'HELO', 'MAIL', 'RCPT', 'DATA', 'RSET', 'NOOP', 'QUIT', 'VRFY', 'HELP', 'STARTTLS'];
 
 export interface Refusal {
-  /** What counts as one client for the gate. */
+  /** What the gate counts as one client. */
   client: string;
-  /** Refusals of one kind are counted together: reply code and enhanced status. */
+  /** Refusals with the same reply code and enhanced status are counted together. */
   kind: string;
   fields: Record<string, unknown>;
 }
@@ -24,9 +24,9 @@ interface Entry {
 }
 
 /**
- * Logs refusals: the first of each kind for each client at once, then one line a minute that counts the rest. Each kind
- * and client is counted separately, so a flood from one does not hide another. The number of lines is bounded for any
- * number of clients.
+ * Logs refusals. The first of each kind from each client is logged at once; after that, one line a minute counts the
+ * rest. Each kind and client is counted separately, so a flood from one does not hide another. The number of lines is
+ * bounded, whatever the number of clients.
  */
 export class RefusalLog {
   readonly #log: Log;
@@ -52,7 +52,7 @@ export class RefusalLog {
     this.#timer ??= setInterval(() => this.flush(), EVERY).unref();
   }
 
-  /** Logs what was counted since the last time, and forgets clients without refusals. */
+  /** Logs what has been counted since the last time, and forgets clients without refusals. */
   flush(): void {
     for (const [kind, clients] of this.#kinds) {
       for (const [client, entry] of clients) {
@@ -72,8 +72,8 @@ export class RefusalLog {
 }
 
 /**
- * A command for the log, in one line without control characters. The arguments of AUTH are left out, and so are lines
- * that are not commands, because an attempted login sends such lines.
+ * A command for the log: one line, without control characters. The arguments of AUTH are left out, and so are lines
+ * that are not commands, because a client that tries to log in sends such lines.
  */
 export function commandForLog(command: string): string {
   const [verb = ''] = command.trimStart().split(/\s/, 1);

@@ -28,9 +28,7 @@ const localError: Reply = {
   text: 'The message cannot be stored now, try again',
 };
 
-/**
- * What a client reads when one of these happens. The replies for error codes stand in the table of src/error-table.ts.
- */
+/** The client's reply for each of these. Replies to error codes stand in the table of src/error-table.ts. */
 const conditions: Readonly<Record<Condition, Reply>> = {
   draining: { code: 421, enhanced: '4.3.2', text: 'The service is being stopped, try again' },
   'too-many-connections': { code: 421, enhanced: '4.7.0', text: 'Too many connections, try again' },
@@ -50,12 +48,12 @@ const conditions: Readonly<Record<Condition, Reply>> = {
   'too-many-logins': { code: 421, enhanced: '4.7.0', text: 'Too many failed logins, try again later' },
   'not-smtp': { code: 421, enhanced: '4.7.0', text: 'This is a mail server' },
   'sender-syntax': { code: 501, enhanced: '5.1.7', text: 'The sender address has a syntax error' },
-  // RFC 5321 section 2.3.8: CR and LF may only be sent as CRLF. A bare one is refused, not repaired. Servers on the way
-  // treat it differently, which lets one message be smuggled inside another (CVE-2023-51764).
+  // RFC 5321 section 2.3.8: CR and LF may only be sent as CRLF. A bare one is refused, not repaired, because servers on
+  // the way treat it differently, and that lets one message be smuggled inside another (CVE-2023-51764).
   'line-ends': { code: 550, enhanced: '5.6.0', text: 'A bare CR or LF is not allowed in a message' },
 };
 
-/** The reply for an error. Without a reply of its own it is a local error, 451, and the client tries again. */
+/** The reply to an error. An error without a reply of its own is local: 451, and the client tries again. */
 export function replyFor(error: unknown): Reply {
   return (error instanceof SealpostError ? errorTable[error.code].smtp : undefined) ?? localError;
 }
@@ -65,20 +63,22 @@ export function replyTo(condition: Condition | ErrorCode): Reply {
   return isErrorCode(condition) ? (errorTable[condition].smtp ?? localError) : conditions[condition];
 }
 
-/** True for what is wrong with the message or its sender; anything else is a failure of our own. */
+/** True if the message or its sender is at fault; anything else is a failure of our own. */
 export function isRefusal(error: unknown): error is SealpostError {
   if (!(error instanceof SealpostError)) return false;
   const { class: whose, smtp } = errorTable[error.code];
   return smtp !== undefined && whose !== 'store';
 }
 
-/** Every reply, for whoever documents them. */
+/** Every reply, for documentation. */
 export function replies(): Reply[] {
   const ofErrors = Object.values(errorTable).flatMap(({ smtp }) => smtp ?? []);
   return [localError, ...ofErrors, ...Object.values(conditions)];
 }
 
-/** A reply as smtp-server expects it: an Error with `responseCode`, and the enhanced status before the text. */
+/**
+ * A reply as smtp-server expects it: an Error with `responseCode`, and the enhanced status at the start of the text.
+ */
 export class ReplyError extends Error {
   readonly responseCode: number;
 

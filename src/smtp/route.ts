@@ -5,7 +5,7 @@ import { parseMailbox } from '../message/index.ts';
 import type { Dns } from '../net/index.ts';
 import type { Destination } from './tls-demand.ts';
 
-/** Maximum number of hosts tried for one message, as in Postfix (smtp_mx_address_limit). */
+/** Hosts tried for one message at most, as in Postfix (smtp_mx_address_limit). */
 const MAX_HOSTS = 5;
 
 export interface MxRecord {
@@ -13,20 +13,23 @@ export interface MxRecord {
   priority: number;
 }
 
-/** Looks up MX records like `resolveMx` of node:dns/promises, with its errors. */
+/** Looks up MX records, with the results and errors of `resolveMx` in node:dns/promises. */
 export type MxResolver = (domain: string) => Promise<MxRecord[]>;
 
-/** MX records, and whether they (or that there are none) were validated. Undefined if the domain does not exist. */
+/**
+ * The MX records, and whether the answer (even an empty one) was validated by DNSSEC. Undefined if the domain does not
+ * exist.
+ */
 type MxLookup = (domain: string) => Promise<{ records: MxRecord[]; secure: boolean } | undefined>;
 
-/** Recipients for the same hosts, in the order to try them; or why they cannot be sent. */
+/** Recipients that share hosts, with the hosts in the order to try them; or why these recipients cannot be sent to. */
 export type Hop =
   | { recipients: string[]; hosts: string[]; destination: Destination }
   | { recipients: string[]; status: 'deferred' | 'refused'; reply: string };
 
 /**
- * Where the recipients go (RFC 5321 section 5.1): the host of the route, or for each domain its MX hosts by preference
- * (equal ones in random order), or the domain itself if it has no MX record.
+ * Where the recipients' mail goes (RFC 5321 section 5.1): to the host of the route; otherwise, for each domain, to its
+ * MX hosts by preference (equal ones in random order), or to the domain itself if it has no MX record.
  */
 export async function hopsFor(
   recipients: readonly string[],

@@ -23,15 +23,15 @@ function authOf({ route, readSecret, tokens }: SenderParts): Auth | undefined {
   return { user, tokens: tokens.for(oauth2, user) };
 }
 
-/** What a hop or a host said, and the recipients that it refused separately. */
+/** What a hop or host said, and which recipients it refused separately. */
 interface Answer {
   outcome: Outcome;
   rejected: ClientError['recipients'];
-  /** Recipients that have the message although it failed. */
+  /** Recipients that have the message although the whole failed. */
   taken?: readonly string[];
 }
 
-/** What connections over a route need. Errors: `file-access`; those of the secrets, of `options`. */
+/** What connections over a route need. Errors: `file-access`; from `options`, those of the secrets. */
 export function wayOf(parts: SenderParts): {
   options: () => Omit<ClientOptions, 'host' | 'demand'>;
   demands: DemandParts;
@@ -53,7 +53,7 @@ export function wayOf(parts: SenderParts): {
   };
 }
 
-/** Sends messages over one route, over at most `route.connections` connections. Errors: `file-access`. */
+/** Sends messages over one route, using at most `route.connections` connections. Errors: `file-access`. */
 export function createSender(parts: SenderParts): Sender {
   const { route, rate } = parts;
   const pool = new Pool(route.connections);
@@ -66,7 +66,7 @@ export function createSender(parts: SenderParts): Sender {
         const envelope = checkEnvelope(message.envelope);
         const held = await heldByRate(rate, message);
         if (held !== undefined) return held;
-        // Before it waits for a connection: others send meanwhile.
+        // before waiting for a connection, while others are sending
         const broken = await prepared.get().then(() => undefined, notMade);
         const outcomes: Outcome[] = broken ? envelope.to.map((to) => outcomeFor(to, broken)) : [];
         const reached: string[] = [];
@@ -119,12 +119,12 @@ export function createSender(parts: SenderParts): Sender {
   };
 }
 
-/** A recipient of the checked envelope, as the caller knows it. */
+/** A recipient of the checked envelope, in the caller's spelling. */
 function writtenAs(recipient: string, given: readonly string[], checked: readonly string[]): string {
   return given[checked.indexOf(recipient)] ?? recipient;
 }
 
-/** Tries the hosts in turn, until one of them has received the envelope. */
+/** Tries the hosts in turn until one of them takes the envelope. */
 async function tryHosts(
   pool: Pool,
   { hosts, destination }: { hosts: string[]; destination: Destination },
@@ -155,7 +155,7 @@ async function tryHosts(
   return last ?? failure(null, new ClientError('connect', 'sending was aborted'), false);
 }
 
-/** The octets could not be made, or the store is away. */
+/** The octets could not be produced, or the store is unreachable. */
 function notMade(error: unknown): Answer {
   return (
     broke(null, error) ?? failure(null, new ClientError('message', 'the message could not be read'), false)
@@ -179,7 +179,7 @@ async function tryAddresses(
   return tried;
 }
 
-/** Why a host is not even called. Another one may do; if none does, the message waits. */
+/** Why a host is not even contacted. Another one may do; if none does, the message waits. */
 function demandFault(host: string, error: unknown): Answer {
   if (error instanceof TlsFault) {
     countTls(error.result === 'dane-required' ? 'dane' : 'mta-sts', error.result);
@@ -195,7 +195,7 @@ const deferred = (retry: 'tls-failed' | 'dns-failed', facts: Facts): Answer => (
   rejected: [],
 });
 
-/** The prepared start of a message, made again when an attempt has consumed it. */
+/** The prepared start of a message, produced again once an attempt has consumed it. */
 class Preparation {
   readonly #make: MakeOctets;
   #ready: Prepared | undefined;
@@ -210,7 +210,7 @@ class Preparation {
     return this.#ready;
   }
 
-  /** To be called before it is sent. What can be read once is made again for the next attempt. */
+  /** Call this before sending. A stream that has been read is produced again for the next attempt. */
   take(): void {
     if (this.#ready?.whole !== true) this.#ready = undefined;
   }
@@ -221,7 +221,7 @@ class Preparation {
   }
 }
 
-/** Adds a recipient to a list of the facts. */
+/** Adds a recipient to a list in the facts. */
 function note(facts: Facts, name: string, recipient: string): void {
   const list = facts[name];
   facts[name] = [...(Array.isArray(list) ? list : []), recipient];
@@ -232,7 +232,7 @@ interface PreparedMessage extends OutboundMessage {
   prepared: Preparation;
 }
 
-/** Why the server cannot take the message, judging by its EHLO reply; else the size to declare. */
+/** Why the server cannot take the message, judging by its EHLO reply; otherwise the size to declare. */
 async function fit(
   client: Client,
   { envelope, estimate, octets }: OutboundMessage,
@@ -283,7 +283,7 @@ async function tryHost(
   const octets = ready.octets(client.eightBit);
   const stream = Buffer.isBuffer(octets) ? undefined : octets;
   let brokeOff: Answer | undefined;
-  // at once: the SMTP library writes a code of its own into the error
+  // at once, because the SMTP library puts a code of its own into the error
   stream?.once('error', (error) => {
     brokeOff = broke(options.host, error);
   });
@@ -318,7 +318,7 @@ function failure(host: string | null, error: ClientError, possibleDuplicate: boo
   const facts = { ...factsOf(host, code, reply, possibleDuplicate), ...login };
   // 421: "service not available" (RFC 5321 section 3.8), at any point
   const peer = code === null || code === 421 || stage !== 'message' ? 'down' : 'works';
-  // a refused login or greeting is about configuration, not about this message: it can be tried again
+  // a refused login or greeting is about configuration, not about this message, so it can be tried again
   const refused = stage === 'message' && code !== null && code >= 500;
   const effect = refused ? refusedFor : stage === 'tls' ? ({ retry: 'tls-failed' } as const) : deferredFor;
   return { outcome: { ...effect, facts, peer }, rejected, taken };
@@ -327,12 +327,12 @@ function failure(host: string | null, error: ClientError, possibleDuplicate: boo
 const deferredFor = { retry: 'send-failed' } as const;
 const refusedFor = { suspend: 'send-refused' } as const;
 
-/** What the server announced that it cannot take, or what no server takes. */
+/** What the server has announced that it cannot take, or what no server takes. */
 function refusal(host: string | null, reply: string, peer?: PeerState): Answer {
   return { outcome: { ...refusedFor, facts: factsOf(host, null, reply), peer }, rejected: [] };
 }
 
-/** Why the octets of a message ended early, if that is known: the server had no part in it. */
+/** Why the octets of a message ended early, if known. The server had no part in it. */
 function broke(host: string | null, error: unknown): Answer | undefined {
   if (error instanceof Unsendable) return refusal(host, error.message);
   const outcome = outcomeOf(error);
@@ -340,14 +340,15 @@ function broke(host: string | null, error: unknown): Answer | undefined {
 }
 
 /**
- * No host for these recipients. A name server that does not answer means down. A domain without servers says nothing.
+ * No host for these recipients. If a name server does not answer, the route is down; a domain without servers says
+ * nothing about the route.
  */
 function nowhere({ status, reply }: Extract<Hop, { reply: string }>): Outcome {
   const facts = factsOf(null, null, reply);
   return status === 'refused' ? { ...refusedFor, facts } : { retry: 'dns-failed', facts, peer: 'down' };
 }
 
-/** There is nothing to log in with; every host of the route would ask for it. */
+/** There is nothing to log in with, and every host of the route would ask for it. */
 function noLogin(error: SealpostError): Answer {
   const { facts, ...outcome } = outcomeOf(error) ?? { retry: error.code, facts: {} };
   const text = typeof facts.message === 'string' ? facts.message : error.message;
@@ -360,7 +361,7 @@ function asClientError(error: unknown): ClientError {
   return new ClientError('connect', error instanceof SealpostError ? error.message : 'an unexpected error');
 }
 
-/** A server that takes a message may refuse some of its recipients. */
+/** A server that takes a message may still refuse some of its recipients. */
 function outcomeFor(recipient: string, { outcome, rejected, taken }: Answer): Outcome {
   if (taken?.includes(recipient)) return { done: true, ...(outcome.facts && { facts: outcome.facts }) };
   const own = rejected.find((each) => each.recipient === recipient);
@@ -376,7 +377,7 @@ function statusOf(outcome: Outcome): 'sent' | 'deferred' | 'refused' {
   return 'retry' in outcome ? 'deferred' : 'refused';
 }
 
-/** The outcome of all recipients: what is deferred for one is tried again for all. */
+/** The outcome for all recipients: if one is deferred, the message is tried again. */
 function together(outcomes: Outcome[], aborted: boolean): Outcome {
   const worst =
     outcomes.find((outcome) => 'retry' in outcome) ??
@@ -403,8 +404,8 @@ function peerOf(outcomes: Outcome[]): PeerState | undefined {
 }
 
 /**
- * Checks strictly before anything is sent: nodemailer would send an address that contains CRLF as a different address.
- * A non-ASCII domain becomes A-labels, so that only local parts need SMTPUTF8.
+ * Checks strictly before anything is sent, because nodemailer would turn an address that contains CRLF into a different
+ * address. A non-ASCII domain becomes A-labels, so that only local parts need SMTPUTF8.
  */
 export function checkEnvelope(envelope: Envelope): Envelope {
   if (envelope.to.length === 0) throw new SealpostError('address-invalid', 'the envelope has no recipient');

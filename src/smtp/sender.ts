@@ -1,4 +1,4 @@
-/** What sends mail to a partner or a mail server, whatever its route is. */
+/** What sends mail to a partner or a mail server, whatever the kind of route. */
 import type { PartnerConfig, Secret } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import type { Dns } from '../net/index.ts';
@@ -11,42 +11,42 @@ import type { MxResolver } from './route.ts';
 
 export interface OutboundMessage {
   envelope: Envelope;
-  /** Id of the message: notifications are asked of a server that offers DSN, and bring it back. */
+  /** Id of the message. It is the ENVID of the delivery notifications that are requested if the server offers DSN. */
   id?: string;
   /**
-   * The message, with CRLF line ends; called again for each attempt. Its start (all of a small message) is produced
-   * before a connection is opened, so that no server is contacted for a message that cannot be encoded.
+   * The message, with CRLF line ends; called again for each attempt. Its start (for a small message, all of it) is
+   * produced before a connection is opened, so no server is contacted for a message that cannot be encoded.
    */
   octets: MakeOctets;
-  /** What is said of it beside a file. */
+  /** What the JSON file beside the message says, where the route is a folder. */
   about?: Pick<Submitted, 'partner' | 'receivedAt' | 'messageId' | 'client' | 'metadata'>;
   /** Approximate octets of a large message, for SIZE (RFC 1870). Those of a small one are counted. */
   estimate?: number | undefined;
-  /** Approximate octets for the rate of the route. Default: `estimate`. */
+  /** Approximate octets that count towards the rate of the route. Default: `estimate`. */
   weight?: number | undefined;
 }
 
 export interface Sender {
   /**
    * - `done`: every recipient was accepted.
-   * - `send-failed`: try again, since at least one recipient was deferred. `tls-failed`, `dns-failed`: as this, because
-   *   no server met the TLS policy, or because the resolver gave no answer.
-   * - `send-refused`: permanently refused for at least one recipient, and none is deferred.
+   * - `send-failed`: try again, since at least one recipient was deferred. `tls-failed` and `dns-failed` likewise: no
+   *    server met the TLS policy, or the resolver gave no answer.
+   * - `send-refused`: permanently refused for at least one recipient, and deferred for none.
    * - the outcome of the error that stopped the message: an invalid address, or a SealpostError of `octets`. If that
-   *   comes at the start of the message, no connection was opened.
+   *    comes at the start of the message, no connection was opened.
    *
-   * - `rate-limited`, `inLine`: the rate of the route is used up; nothing was begun.
+   * - `rate-limited`, `inLine`: the rate of the route is used up, and nothing was begun.
    *
-   * Of what is tried again or refused, `reached` are the recipients that have it nevertheless.
+   * Where a message is tried again or refused, `reached` lists the recipients that have it nevertheless.
    *
    * The facts: `host` that gave the last reply (null if none was reached), its reply `code`, the `reply` or what went
    * wrong in one line, and `possibleDuplicate`: the whole message was sent but no reply came, so the server may have
    * it.
    */
   send(message: OutboundMessage, signal?: AbortSignal): Promise<Outcome>;
-  /** Of a route with a rate. */
+  /** Only for a route with a rate. */
   pace?: Pace;
-  /** There is reason to try a route at once that was down. */
+  /** There is reason to try a route at once although it counts as down. */
   hurry?(): void;
   close(): void;
 }
@@ -56,13 +56,16 @@ type Settings = PartnerConfig['route'];
 /** Where mail goes, and how. */
 export type Route = Pick<Settings, 'port' | 'tls' | 'connections'> &
   Partial<Settings> & {
-    /** LMTP (RFC 2033) instead of SMTP, which needs a host. */
+    /** Speak LMTP (RFC 2033) instead of SMTP. Needs a host. */
     lmtp?: boolean;
   };
 
 /** The rate of a route. */
 export interface RouteRate extends Pace {
-  /** Takes one message of so many octets: 0, or milliseconds to wait, and nothing was taken. `redis-unreachable`. */
+  /**
+   * Takes one message of this size: returns 0, or the milliseconds to wait, in which case nothing was taken. Errors:
+   * `redis-unreachable`.
+   */
   take(octets: number): Promise<number>;
 }
 
@@ -71,25 +74,28 @@ export interface SenderParts {
   readSecret: (secret: Secret) => string;
   /** Name in EHLO. */
   name: string;
-  /** Told of the dialogue, without secrets. */
+  /** Called with the dialogue, without secrets. */
   trace?: Trace | undefined;
-  /** Where the dialogue is logged at level debug, and whose it is. */
+  /** Where the dialogue is logged at level debug, and for which route. */
   dialogue?: { log: Log; about: Record<string, string> } | undefined;
   /** Bearer tokens, shared by the routes of a process. */
   tokens?: Pick<Tokens, 'for'> | undefined;
-  /** MX lookup; default: the system's. */
+  /** MX lookup. Default: the system's. */
   resolver?: MxResolver;
-  /** A validating resolver, in place of that lookup, for DANE. */
+  /** A validating resolver, used for DANE and in place of the lookup above. */
   dns?: Dns | undefined;
-  /** For routes with a rate, which all processes keep together. */
+  /** Needed for routes with a rate, which all processes keep together. */
   rate?: RouteRate | undefined;
-  /** For routes that follow MTA-STS. */
+  /** Needed for routes that follow MTA-STS. */
   sts?: Pick<StsPolicies, 'policyOf'> | undefined;
-  /** The time of day, in milliseconds since the epoch; it chooses the client certificate. Default: this machine's. */
+  /**
+   * The time of day, in milliseconds since the epoch; it decides which client certificate is used. Default: this
+   * machine's clock.
+   */
   now?: (() => number) | undefined;
 }
 
-/** The outcome while the rate of a route is used up; undefined if the message may go, and was taken off it. */
+/** The outcome while the rate of a route is used up. Undefined if the message may go; then it has been counted. */
 export async function heldByRate(
   rate: RouteRate | undefined,
   { weight, estimate }: OutboundMessage,

@@ -26,26 +26,29 @@ export interface SmtpReceiverParts {
   mailboxes: readonly MailboxConfig[];
   intake: Pick<Intake, 'begin' | 'commit'> & Partial<Pick<Intake, 'refusal'>>;
   log: Log;
-  /** For listeners of the kind `submission`. */
+  /** Only for listeners of the kind `submission`. */
   submission?: SubmissionDoor | undefined;
   /** Milliseconds; default 30,000. */
   storeTimeout?: number;
-  /** Recognizes mail that was handed on from a mailbox before; without it, nothing does. */
+  /** Recognizes mail that was handed on from one of our mailboxes before. Default: nothing is recognized. */
   trace?: Tracer | undefined;
-  /** Whether a person has paused a mailbox: its mail is told to come again. */
+  /** Whether a person has paused a mailbox. Its mail is deferred. */
   isPaused?: (mailbox: string) => boolean;
-  /** Listen beside the process that this one takes over from. */
+  /** Listen beside the process that this one replaces. */
   takeOver?: boolean;
-  /** The time of day, in milliseconds since the epoch; it chooses the certificate. Default: this machine's. */
+  /**
+   * The time of day, in milliseconds since the epoch; it decides which certificate is used. Default: this machine's
+   * clock.
+   */
   now?: () => number;
 }
 
 export interface SmtpReceiver {
-  /** Listens on all configured addresses; resolves with the actual ones, in order. */
+  /** Listens on all configured addresses; resolves with the actual ones, in the same order. */
   listen(): Promise<{ host: string; port: number }[]>;
   /**
-   * Drains: new clients and new transactions get 421, and transactions in flight have `timeout` milliseconds to finish.
-   * Then everything is closed. With `handover`, another process is already listening: nobody is turned away, and
+   * Drains. New clients and new transactions get 421, and transactions in flight have `timeout` milliseconds to finish;
+   * then everything is closed. With `handover`, another process is already listening: nobody is turned away, and
    * connected clients have half of the time to send whatever they want. Idempotent.
    */
   close(timeout: number, handover?: boolean): Promise<void>;
@@ -53,9 +56,8 @@ export interface SmtpReceiver {
 
 /**
  * The SMTP receiver (RFC 5321 with SIZE, 8BITMIME, SMTPUTF8, PIPELINING, STARTTLS), and submission for programs, which
- * has AUTH and DSN besides. A 250 after DATA means that the intake has the message on disk. No Received field is added.
- * What comes for a mailbox is kept as received, because ids and signatures depend on it, and the trace facts are in the
- * origin.
+ * adds AUTH and DSN. A 250 after DATA means that the intake has the message on disk. No Received field is added to mail
+ * for a mailbox: it is kept as received, because ids and signatures depend on it, and its origin holds the trace.
  *
  * Errors: `config-invalid`, `file-access`, `file-mode`, `certificate-malformed`; `listen-failed` from `listen`.
  */
@@ -182,14 +184,17 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
   };
 }
 
-/** What a listener for programs has besides. Whether a client is logged in, the session says at each MAIL. */
+/**
+ * Options that a listener for programs needs in addition. The session checks at each MAIL whether the client is logged
+ * in.
+ */
 function submissionOptions(programs: SubmissionAcceptance, session: Session): SMTPServerOptions {
   return {
     authMethods: ['PLAIN', 'LOGIN'],
     authOptional: true,
     hideDSN: false,
     requestCert: true,
-    // Certificates are known by their pins, and by nobody's signature.
+    // certificates are recognized by their pins, whoever signed them
     rejectUnauthorized: false,
     onAuth: (auth, smtp, done) => programs.login(auth, session.connectionOf(smtp), done),
     onSecure(socket, smtp, done) {
@@ -232,7 +237,7 @@ function noteRefused(
   });
 }
 
-/** The properties that smtp-server adds to an error. */
+/** Properties that smtp-server adds to an error. */
 interface ConnectionError extends Error {
   code?: string;
   remoteAddress?: string;
@@ -263,7 +268,7 @@ class Listener extends SMTPServer {
     this.#session = session;
   }
 
-  /** Counted before anything else, including TLS: a client that never finishes its handshake counts too. */
+  /** Counted before anything else, TLS included: a client that never finishes its handshake counts too. */
   override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
     const { gate, refusalLog, handshakeTimeout, submission } = this.#policy;
     const address = socket.remoteAddress ?? '';
@@ -286,7 +291,7 @@ class Listener extends SMTPServer {
     socket.once('close', free);
     const release = super._acceptSocket(socket, handshake);
     if (release === false || !handshake) return release;
-    // The topmost socket first: according to the library, Node crashes in the other order during a handshake.
+    // the topmost socket first: according to the library, Node crashes in the other order during a handshake
     const late = setTimeout(() => (this._pendingSockets.get(socket) ?? socket).destroy(), handshakeTimeout);
     return () => {
       clearTimeout(late);
@@ -325,7 +330,7 @@ class Listener extends SMTPServer {
   }
 }
 
-/** Sends a refusal if possible, and drops the connection. */
+/** Sends a refusal if possible, then drops the connection. */
 function turnAway(socket: Socket, { code, enhanced, text }: Reply, handshake: boolean): void {
   socket.on('error', () => {});
   if (handshake) {

@@ -28,7 +28,10 @@ type Done = (error?: Error | null, message?: string) => void;
 export class Session {
   readonly #parts: SessionParts;
   readonly #connections = new WeakMap<SMTPServerSession, Connection>();
-  /** Accepted recipients of the transaction, with what they stand for. smtp-server makes a new envelope for each. */
+  /**
+   * Accepted recipients of the transaction, with what they stand for. smtp-server makes a new envelope for each
+   * transaction.
+   */
   readonly #accepted = new WeakMap<object, Map<string, string>>();
   /** When the first recipient was named, in milliseconds since the epoch. */
   readonly #began = new WeakMap<object, number>();
@@ -74,7 +77,7 @@ export class Session {
     try {
       const found = this.#parts.acceptance.recipient(address, connection);
       const accepted = this.#accepted.get(smtp.envelope) ?? new Map<string, string>();
-      // smtp-server compares addresses without case; these are kept as written
+      // smtp-server ignores case when it compares addresses; here they are kept as written
       if (accepted.size >= this.#parts.maxRecipients && !accepted.has(address)) {
         done(new ReplyError(replyTo('too-many-recipients')));
         return;
@@ -108,13 +111,13 @@ export class Session {
         stream.pause();
         wait.then(() => stream.resume());
       } else if (transaction.octets > limits.maxSize * 2 + 2 ** 20) {
-        // it was refused long ago; a client that never ends is cut off
+        // already refused, but a client that never stops sending is cut off
         connection.reply(replyTo('too-slow'));
       }
     });
     stream.on('error', () => transaction.fail(replyTo('too-slow')));
     stream.on('close', () => {
-      // the client left or was disconnected before the final dot: nothing of the message is kept
+      // the client left or was disconnected before the final dot, so nothing of the message is kept
       if (connection.transaction === transaction && !stream.readableEnded) {
         transaction.fail(replyTo('too-slow'));
         connection.transaction = undefined;
@@ -127,13 +130,13 @@ export class Session {
       else connection.note(transaction.cause);
       if (typeof answer === 'string') done(null, answer);
       else done(new ReplyError(answer));
-      // a pipelining client may have started the next one meanwhile
+      // a pipelining client may already have started the next transaction
       if (connection.transaction === transaction) connection.transaction = undefined;
       if (this.#parts.gate.draining) connection.reply(replyTo('draining'));
     });
   }
 
-  /** The text of the 250, or the reply for a failure, within the time limit. */
+  /** The text of the 250, or the reply to a failure, within the time limit. */
   async #store(
     receiving: Receiving,
     smtp: SMTPServerSession,
@@ -158,16 +161,16 @@ export class Session {
       transaction.cause = error;
       if (!isRefusal(error)) {
         const facts = { err: error, octets: transaction.octets };
-        // While Redis is away or full, every message fails like this.
+        // while Redis is unreachable or full, every message fails like this
         logRarely(log, 'error', `store ${toErrorInfo(error).code}`, facts, 'a message could not be stored');
       }
-      // it may still succeed: the client sends again, and the intake recognizes the content
+      // The commit may still succeed. Then the client sends again, and the intake recognizes the content.
       return replyFor(error);
     }
   }
 }
 
-/** The reply to a mail that is refused by its header; its octets are removed. */
+/** The reply to a mail that is refused because of its header. Its octets are removed. */
 function refusedBy(receiving: Receiving, transaction: Transaction): Reply | undefined {
   const { header } = transaction;
   const error = header && receiving.refusal?.(header);
@@ -177,7 +180,10 @@ function refusedBy(receiving: Receiving, transaction: Transaction): Reply | unde
   return transaction.failure;
 }
 
-/** The value, or `redis-unreachable` after `ms` milliseconds; a later failure goes to `late`. */
+/**
+ * Resolves as the promise does, or with `redis-unreachable` after `ms` milliseconds. A failure after that goes to
+ * `late`.
+ */
 async function within<T>(ms: number, promise: Promise<T>, late: (error: unknown) => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let expired = false;

@@ -1,7 +1,7 @@
 /**
- * Mail that programs hand in for partners (RFC 6409). Who submits it has logged in over TLS, or has shown a certificate
- * that is pinned; each recipient is an address of a partner that this client may use. There is no other way on from
- * here, so it is no relay.
+ * Mail that programs submit for partners (RFC 6409). The client has logged in over TLS or shown a pinned certificate,
+ * and each recipient is an address of a partner that this client may use. Mail cannot go anywhere else, so this is not
+ * an open relay.
  */
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -17,7 +17,6 @@ import { dsnOf, type RecipientDsn } from './dsn.ts';
 import { Pipe } from './pipe.ts';
 import { type Reply, ReplyError, replyFor, replyTo } from './replies.ts';
 
-/** What a program submits. */
 export interface SubmittedMail {
   client: Client;
   from: string;
@@ -29,11 +28,11 @@ export interface SubmittedMail {
 
 /** The registry of clients, and the one way in for mail to partners. */
 export interface SubmissionDoor {
-  /** Errors: `client-unauthenticated`, the same for whatever is wrong; `clients-changed`. */
+  /** Errors: `client-unauthenticated`, the same one whatever is wrong; `clients-changed`. */
   login(user: string, password: string): Client;
   /** @param pin SHA-256 of the SubjectPublicKeyInfo, in hex */
   byCertificate(pin: string): Client | undefined;
-  /** The same client with what it may do now; undefined if it may no longer log in. */
+  /** The same client with its current grants; undefined if it may no longer log in. */
   again(client: Client): Client | undefined;
   /** The address as it will be used. Errors: `partner-unknown`, `address-invalid`. */
   recipient(client: Client, address: string): string;
@@ -41,7 +40,7 @@ export interface SubmissionDoor {
   submit(mail: SubmittedMail): Promise<IntakeResult[]>;
 }
 
-/** Octets between the network and the spool. */
+/** Where the octets wait between the network and the spool. */
 const HELD = 256 * 1024;
 
 type Done = (error: Error | null, response?: { user: string }) => void;
@@ -54,7 +53,7 @@ export class SubmissionAcceptance implements Acceptance {
     this.#door = door;
   }
 
-  /** AUTH PLAIN and LOGIN, which the connection offers over TLS only. */
+  /** AUTH PLAIN and LOGIN, which a connection offers only over TLS. */
   login(
     { username = '', password, authzid, authcid }: SMTPServerAuthentication,
     connection: Connection,
@@ -66,7 +65,7 @@ export class SubmissionAcceptance implements Acceptance {
       return;
     }
     try {
-      // RFC 4616: to act as somebody else is not offered.
+      // RFC 4616: acting as somebody else is not offered
       const other = authzid && authcid && authzid !== authcid;
       const client = this.#door.login(other ? '' : username, password ?? '');
       connection.client = client;
@@ -79,7 +78,10 @@ export class SubmissionAcceptance implements Acceptance {
     }
   }
 
-  /** The client's certificate, after the handshake: its key was used there, so whoever has it is the client. */
+  /**
+   * The client's certificate, after the handshake. The handshake proves that the peer holds its key, so the peer is the
+   * client.
+   */
   secured(socket: Socket, connection: Connection): void {
     const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
     if (certificate === undefined) return;
@@ -87,7 +89,7 @@ export class SubmissionAcceptance implements Acceptance {
     connection.pin = createHash('sha256').update(key).digest('hex');
   }
 
-  /** Who is there now; a client may be removed, or get other grants, while it is connected. */
+  /** The client as it stands now: it may be removed, or get other grants, while it is connected. */
   #clientOf({ client, pin }: Connection): Client | undefined {
     if (client !== undefined) return this.#door.again(client);
     return pin === undefined ? undefined : this.#door.byCertificate(pin);
@@ -96,7 +98,7 @@ export class SubmissionAcceptance implements Acceptance {
   refuseMail(connection: Connection): Reply | undefined {
     if (!connection.secure) return replyTo('tls-required');
     if (this.#clientOf(connection) !== undefined) return undefined;
-    // What was valid when it logged in is no longer.
+    // what was valid at the login no longer is
     if (connection.client !== undefined) return replyTo('login-ended');
     return replyTo('login-required');
   }
@@ -109,7 +111,7 @@ export class SubmissionAcceptance implements Acceptance {
       return this.#door.recipient(client, address);
     } catch (error) {
       if (!(error instanceof SealpostError) || error.code !== 'partner-unknown') throw error;
-      // The reply is the same whether there is such a partner or not. The operator reads what to do in both cases.
+      // The reply does not tell whether the partner exists. The operator reads in the log what to do in either case.
       throw new SealpostError('partner-unknown', error.message, {
         hint: `add the address to a partner in the configuration, or grant its partner: sealpost clients grant ${client.name} --partner NAMES`,
       });
@@ -158,26 +160,26 @@ function originOf(smtp: SMTPServerSession): Origin {
   return { kind: 'submission', detail: traceOf(smtp) };
 }
 
-/** Failures that one client may have at once. */
+/** Failed logins that one client may have before it must wait. */
 export const MAX_FAILURES = 10;
-/** Milliseconds after which one of them is forgotten. */
+/** Milliseconds until one of them is forgotten. */
 export const FORGIVEN_EVERY = 60_000;
 
 const size = { holds: MAX_FAILURES, perMinute: 60_000 / FORGIVEN_EVERY };
 
 /**
- * Counts failed logins by client, in a table of bounded size. What it protects is the log and the processor: nobody
- * guesses 256 random bits.
+ * Counts failed logins by client, in a table of bounded size. It protects the log and the processor: nobody guesses 256
+ * random bits.
  */
 export class FailedLogins {
   readonly #left: Buckets;
 
-  /** @param now milliseconds of a clock that only goes forward */
+  /** @param now milliseconds of a monotonic clock */
   constructor(now?: () => number) {
     this.#left = new Buckets(now);
   }
 
-  /** False for a client that has failed too often; whatever it presents is not looked at then. */
+  /** False for a client that has failed too often: its credentials are not even looked at. */
   mayTry(client: string): boolean {
     return this.#left.left(client, size) >= 1;
   }

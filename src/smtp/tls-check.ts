@@ -2,10 +2,10 @@ import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { daneFault, type Published, pinOf } from './dane.ts';
 import { tlsResults } from './metrics.ts';
 
-/** What a server's certificate must be. */
+/** What a server's certificate must satisfy. */
 export type Verification =
   | { by: 'nothing' }
-  /** Issued by a CA of the system, or of `ca` (PEM), for the name of the host. */
+  /** Issued for the name of the host by a CA of the system, or of `ca` (PEM). */
   | { by: 'name'; ca: string | undefined }
   /** SHA-256 of public keys, in hex. */
   | { by: 'pins'; pins: readonly string[] }
@@ -27,18 +27,18 @@ export type TlsResult =
   | 'sts-policy-fetch-error'
   | 'sts-policy-invalid';
 
-/** What connections to one host need. */
+/** What connections to one host require. */
 export interface TlsDemand {
   policy: TlsPolicy;
   how: 'none' | 'opportunistic' | 'required' | 'implicit';
   verify: Verification;
-  /** In SNI; default: the host. */
+  /** The name in SNI. Default: the host. */
   serverName?: string;
-  /** An MTA-STS policy in mode `testing`, and whether it names the host: its result is counted and changes nothing. */
+  /** An MTA-STS policy in mode `testing`, and whether it names the host. Its result is counted, but has no effect. */
   tested?: 'named' | 'not-named';
 }
 
-/** Why a host is not used, or not as it is. */
+/** Why a host is not used, or not without a complaint. */
 export class TlsFault extends Error {
   readonly result: Exclude<TlsResult, 'ok'>;
 
@@ -48,7 +48,7 @@ export class TlsFault extends Error {
   }
 }
 
-/** Counts what a policy in mode `testing` would have said of an open connection. */
+/** Counts what a policy in mode `testing` would have said about an open connection. */
 export function countTested(tested: TlsDemand['tested'], socket: TLSSocket | undefined): void {
   if (tested === undefined) return;
   let result: TlsResult = 'ok';
@@ -63,9 +63,9 @@ export function countTls(policy: TlsPolicy | 'mta-sts-testing', result: TlsResul
 }
 
 /**
- * Judges the server after the handshake and before any command. Certificates that must have a name were judged in the
- * handshake. Node asks no `checkServerIdentity` about certificates that it does not trust anyway, so pins and TLSA
- * records cannot be compared there.
+ * Judges the server after the handshake and before any command. Where the certificate must carry a name, the handshake
+ * has checked it. Node does not call `checkServerIdentity` for certificates that it does not trust anyway, so pins and
+ * TLSA records cannot be compared there.
  */
 export function faultOf(socket: TLSSocket, verify: Verification): TlsFault | undefined {
   switch (verify.by) {
@@ -93,7 +93,7 @@ export function faultOf(socket: TLSSocket, verify: Verification): TlsFault | und
   }
 }
 
-/** Why the certificate of a host was refused in the handshake, naming both; undefined for another kind of error. */
+/** Why the handshake refused the certificate of a host, naming both; undefined for any other kind of error. */
 export function refusedCertificate(host: string, error: unknown): string | undefined {
   const of = `the TLS certificate of ${host}`;
   const code = codeOf(error);
@@ -113,7 +113,7 @@ export function refusedCertificate(host: string, error: unknown): string | undef
   }
 }
 
-/** Names that the certificate of an error of Node has. */
+/** The certificate's names, as Node's error lists them. */
 function namesIn(error: unknown): string {
   const cert: unknown = error instanceof Error && 'cert' in error ? error.cert : undefined;
   const names =
@@ -121,7 +121,7 @@ function namesIn(error: unknown): string {
   return typeof names === 'string' && names !== '' ? `${names} alone` : 'another name';
 }
 
-/** Which certificate a server showed: subject, serial number and end. */
+/** Which certificate a server showed: subject, serial number and end of validity. */
 export function shownBy(socket: TLSSocket): string {
   const { subject, serialNumber, valid_to: end } = socket.getPeerCertificate();
   const name = subject?.CN ?? 'without a common name';
@@ -130,7 +130,7 @@ export function shownBy(socket: TLSSocket): string {
     : `certificate ${name}, serial ${serialNumber.toLowerCase()}, until ${end}`;
 }
 
-/** What the server sent, in DER, its own certificate first. */
+/** The certificates that the server sent, in DER, its own first. */
 function chainOf(socket: TLSSocket): Buffer[] {
   const chain: Buffer[] = [];
   let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
@@ -142,7 +142,7 @@ function chainOf(socket: TLSSocket): Buffer[] {
   return chain;
 }
 
-/** The result that an error of the handshake stands for. */
+/** The RFC 8460 result for an error of the handshake. */
 export function resultOf(error: unknown): TlsFault['result'] {
   const code = codeOf(error);
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'certificate-host-mismatch';
@@ -171,7 +171,7 @@ const untrusted = new Set([
   'CERT_REVOKED',
 ]);
 
-/** nodemailer writes a code of its own into an error, and keeps the first. */
+/** nodemailer overwrites the code of an error, and keeps the first one in `originalCode`. */
 function codeOf(error: unknown): string {
   if (error instanceof Error && 'originalCode' in error) return String(error.originalCode);
   if (error instanceof Error && 'code' in error) return String(error.code);

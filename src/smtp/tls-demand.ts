@@ -4,7 +4,7 @@ import { addressesOf, type HostAddresses, type Published, publishedFor } from '.
 import { allowsHost, type StsPolicies, type StsPolicy } from './mta-sts.ts';
 import { type TlsDemand, TlsFault } from './tls-check.ts';
 
-/** The settings of a route that are about TLS. */
+/** The TLS settings of a route. */
 export interface TlsSettings {
   host?: string | undefined;
   port: number;
@@ -22,14 +22,14 @@ export interface DemandParts {
   sts?: Pick<StsPolicies, 'policyOf'> | undefined;
 }
 
-/** Which domain the mail is for, and whether it is proven that it belongs at these hosts. */
+/** The domain that the mail is for, and whether it is proven that its mail belongs at these hosts. */
 export interface Destination {
   /** Undefined if the route names the host. */
   domain: string | undefined;
   secure: boolean;
 }
 
-/** What the route asks for by itself. */
+/** What the route itself requires. */
 export function ownDemand({ tls: how, ca, pins = [] }: TlsSettings): TlsDemand {
   if (how === 'none') return { policy: 'none', how, verify: { by: 'nothing' } };
   if (pins.length > 0) return { policy: 'pinned', how, verify: { by: 'pins', pins } };
@@ -39,14 +39,14 @@ export function ownDemand({ tls: how, ca, pins = [] }: TlsSettings): TlsDemand {
   return { policy: ca === undefined ? 'required' : 'pinned', how, verify: { by: 'name', ca } };
 }
 
-/** Where to connect to, and what connections need. */
+/** Where to connect to, and what connections require. */
 export interface Target {
   demand: TlsDemand;
-  /** To be tried in this order; empty if the system is to look them up. */
+  /** To be tried in this order; empty to let the system look them up. */
   addresses: string[];
 }
 
-/** Errors: as of `demandFor`. */
+/** Errors: those of `demandFor`. */
 export async function targetFor(host: string, destination: Destination, parts: DemandParts): Promise<Target> {
   const { dns } = parts;
   const found = dns === undefined || isIP(host) !== 0 ? undefined : await addressesOf(host, dns);
@@ -54,9 +54,9 @@ export async function targetFor(host: string, destination: Destination, parts: D
 }
 
 /**
- * What connections to a host need: what the route asks for, or what the recipient's domain has published, whichever is
- * stricter. Keys and CAs that the operator has written down are not replaced. DANE comes before MTA-STS (RFC 8461
- * section 2): its records say which certificate is right, and MTA-STS then says only which hosts are.
+ * What connections to a host require: the settings of the route or what the recipient's domain has published, whichever
+ * is stricter. Keys and CAs from the configuration are never replaced. DANE comes before MTA-STS (RFC 8461 section 2):
+ * its records say which certificate is right, and MTA-STS only adds which hosts are.
  *
  * Errors: `TlsFault`, `DnsFailure` if the host must not be used; those of the store of policies.
  */

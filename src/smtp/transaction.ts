@@ -8,7 +8,7 @@ import { isRefusal, type Reply, replyFor, replyTo } from './replies.ts';
 /** Limits of one DATA; times in milliseconds. */
 export interface DataLimits {
   maxSize: number;
-  /** How long DATA may take in addition to what `minimumRate` (octets per second) allows. */
+  /** How long DATA may take on top of what `minimumRate` (octets per second) allows. */
   timeout: number;
   minimumRate: number;
   /** How long the spool may take for a write, and the queue for the commit. */
@@ -16,12 +16,13 @@ export interface DataLimits {
 }
 
 /**
- * The octets of one DATA on their way into the spool: counted and checked, but never buffered. The first failure wins.
- * What follows is read and dropped, because a client reads a reply only after it has sent everything.
+ * The octets of one DATA command on their way into the spool: counted and checked, but never buffered. The first
+ * failure wins. Whatever follows it is read and dropped, because a client reads a reply only after it has sent
+ * everything.
  */
 export class Transaction {
   octets = 0;
-  /** The error behind the failure, where there is one. */
+  /** The error behind the failure, if there is one. */
   cause: unknown;
   readonly #writer: Pick<SpoolWriter, 'write' | 'abort'>;
   readonly #limits: DataLimits;
@@ -30,7 +31,7 @@ export class Transaction {
   readonly #header = new HeaderFinder();
   readonly #startedAt: number;
   #failure: Reply | undefined;
-  /** Since when we are waiting for the spool. The client's clock stops meanwhile. */
+  /** Since when we have been waiting for the spool. The client's clock is stopped meanwhile. */
   #waitingSince = 0;
   #waited = 0;
 
@@ -45,7 +46,7 @@ export class Transaction {
     return this.#failure;
   }
 
-  /** The header; undefined if it exceeds the limits. Call it after the last octet. */
+  /** The header; undefined if it exceeds the limits. Call this after the last octet. */
   get header(): HeaderBlock | undefined {
     return this.#header.end();
   }
@@ -55,7 +56,7 @@ export class Transaction {
     return headers === undefined ? null : readMessageId(headers);
   }
 
-  /** Takes a chunk. If it returns a promise, send no more until that resolves (it never rejects). */
+  /** Takes a chunk. If it returns a promise, do not send more until that has resolved (it never rejects). */
   push(chunk: Buffer): Promise<void> | undefined {
     this.octets += chunk.length;
     if (this.#failure !== undefined) return undefined;
@@ -71,7 +72,7 @@ export class Transaction {
     }
   }
 
-  /** Called after the last octet. Returns the failure, if there is one. */
+  /** Call this after the last octet. Returns the failure, if there is one. */
   end(): Reply | undefined {
     if (this.#failure !== undefined) return this.#failure;
     if (this.octets === 0) this.fail(replyTo('message-empty'));
@@ -109,7 +110,7 @@ export class Transaction {
   }
 
   #broken(error: unknown): undefined {
-    // What was waited for may fail because it was given up.
+    // a write that we waited for may fail because the transaction was given up
     if (this.#failure !== undefined) return undefined;
     this.cause = error;
     const { code } = toErrorInfo(error);

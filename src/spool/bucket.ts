@@ -1,6 +1,6 @@
 /**
- * Requests to a bucket: that of the spool, or of a destination. This is the one place that interprets failures of the
- * client and knows whether the store is away. While it is away, requests fail at once instead of each waiting and
+ * Requests to a bucket, whether the spool's or a destination's. This is the only file that interprets failures of the
+ * client and knows whether the store is unreachable. While it is, requests fail at once instead of each waiting and
  * retrying, until a probe succeeds.
  */
 import { DeleteObjectCommand, ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
@@ -12,7 +12,7 @@ import { isStoreAway } from './large-store.ts';
 
 export type S3Settings = NonNullable<Config['spool']['s3']>;
 
-/** What a store is called in texts, and the settings that say where it is. */
+/** What a store is called in messages, and the settings that say where it is. */
 export interface StoreName {
   what: string;
   settings: string;
@@ -28,7 +28,9 @@ const requests = counter(
 
 /** Attempts per request by the client, with its own short, jittered waits. */
 const attempts = 3;
-/** While the store is away, one request per this many milliseconds gets through even if nothing probes. */
+/**
+ * While the store is unreachable, one request gets through per this many milliseconds, even if nothing else probes it.
+ */
 const letThrough = 10_000;
 const noSuchThing = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
 const fullNames = new Set([
@@ -56,12 +58,12 @@ function failureOf(error: unknown): Failure {
   return { name, status: typeof status === 'number' ? status : undefined };
 }
 
-/** True when the store says that the object or upload itself is not there. */
+/** True if the store says that the object or upload itself does not exist. */
 export function isNotThere(error: unknown): boolean {
   return error instanceof SealpostError ? isNotThere(error.cause) : noSuchThing.has(failureOf(error).name);
 }
 
-/** The message has the store's error name, but not its text, which may repeat keys of requests. */
+/** The message contains the store's error name but not its text, which may repeat keys from requests. */
 function errorOf(request: string, cause: unknown, store: StoreName): SealpostError {
   const what = `${store.what}: ${request}`;
   if (cause instanceof SealpostError)
@@ -84,7 +86,7 @@ function errorOf(request: string, cause: unknown, store: StoreName): SealpostErr
       hint: `check ${store.settings}.endpoint and the store; it goes on by itself when the store is back`,
       cause,
     });
-  // Nothing at that position: the object is shorter than it was.
+  // nothing at that position: the object is shorter than it was
   if (status === 416) return new SealpostError('spool-corrupt', `${what}: it was cut`, { cause });
   if (status !== undefined && !refusingStatus.has(status) && !refusingNames.test(name))
     return new SealpostError('spool-write', `${what}: it rejects the request${brief}`, {
@@ -105,7 +107,7 @@ function clientConfig(s3: S3Settings): S3ClientConfig {
     forcePathStyle: s3.pathStyle,
     ...(accessKeyId && secretAccessKey
       ? {
-          // Read when they are needed, so that renewed files take effect.
+          // read when they are needed, so that renewed files take effect
           credentials: async () => ({
             accessKeyId: readSecret(accessKeyId),
             secretAccessKey: readSecret(secretAccessKey),
@@ -114,10 +116,10 @@ function clientConfig(s3: S3Settings): S3ClientConfig {
         }
       : {}),
     maxAttempts: attempts,
-    // With it, the client sends large bodies over an agent of its own, without the settings below.
+    // with it, the client sends large bodies over an agent of its own, without the settings below
     expectContinueHeader: false,
-    // Each request is signed with the SHA-256 of its body, which every store checks. Not all stores support newer
-    // checksums.
+    // each request is signed with the SHA-256 of its body, which every store checks; not all stores support newer
+    // checksums
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -148,7 +150,7 @@ export class S3Bucket {
   }
 
   /**
-   * One request; `work` sends it. Errors: `spool-unreachable`, `spool-refused`, `spool-full`, `spool-missing`,
+   * One request, which `work` sends. Errors: `spool-unreachable`, `spool-refused`, `spool-full`, `spool-missing`,
    * `spool-write`, `spool-corrupt`.
    */
   async request<T>(what: string, work: (client: S3Client) => Promise<T>): Promise<T> {
@@ -159,12 +161,12 @@ export class S3Bucket {
     return await this.#send(what, work);
   }
 
-  /** Removes an object, whether it is there or not. Errors: those of `request`. */
+  /** Removes an object, whether it exists or not. Errors: those of `request`. */
   async remove(place: { Bucket: string; Key: string }): Promise<void> {
     await this.request('delete', (client) => client.send(new DeleteObjectCommand(place)));
   }
 
-  /** Why the store cannot be used. While there is a reason, each call probes the store again in the background. */
+  /** Why the store cannot be used. As long as there is a reason, each call probes the store again in the background. */
   trouble(): SealpostError | null {
     if (this.#trouble) void this.probe();
     return this.#trouble;

@@ -1,7 +1,8 @@
 /**
- * Large octets: sealed streams in the spool folder. A file is written in `tmp`, synced, and renamed into a folder by
- * the first two characters of its id, so that a name that is there is a whole file. The folder may be a shared volume.
- * A draft is called `<id>.<owner>` (`draftOwner`): those of dead processes go when the next one starts.
+ * Large octets as sealed streams in the spool folder. A file is written in `tmp`, synced, and renamed into a folder
+ * named after the first two characters of its id, so that a file under its final name is complete. The folder may be a
+ * shared volume. A draft is called `<id>.<owner>` (`draftOwner`). Drafts of dead processes are removed when the next
+ * process starts.
  */
 import { writeFileSync, writevSync } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -23,24 +24,24 @@ function writeFailed(cause: unknown): SealpostError {
   );
 }
 
-/** Writes octets that are in several buffers, to the end of a file on a local disk. */
+/** Writes octets from several buffers to the end of a file on a local disk. */
 function writeAll(fd: number, buffers: Buffer[]): void {
   const length = buffers.reduce((sum, { length }) => sum + length, 0);
   const written = writevSync(fd, buffers);
-  // a disk that is almost full takes a part
+  // a disk that is almost full takes only a part
   if (written < length) writeFileSync(fd, Buffer.concat(buffers).subarray(written));
 }
 
 /**
- * One file while it is written. Calls must not overlap. On a local disk, octets go into the page cache at once, which
- * costs less than the way to a thread and back. A network volume may hang, and only a thread may hang with it.
+ * One file while it is being written. Calls must not overlap. On a local disk, octets go into the page cache at once,
+ * which costs less than a round trip to a thread. A network volume may hang, and then only a thread may hang with it.
  */
 export class SpoolFileWriter implements LargeWriter {
   #store: SpoolFolder;
   #id: string;
   #handle: FileHandle;
   #isLocal: boolean;
-  /** Undefined for octets that are sealed already. */
+  /** Undefined for octets that are already sealed. */
   #sealer: StreamSealer | undefined;
 
   constructor(
@@ -61,7 +62,7 @@ export class SpoolFileWriter implements LargeWriter {
     return this.#put(this.#sealer?.seal(octets) ?? [octets]);
   }
 
-  /** Ends the stream; the file is on disk under its name when this resolves. */
+  /** Ends the stream. When this resolves, the file is on disk under its name. */
   async finish(): Promise<void> {
     await this.#put(this.#sealer?.end() ?? []);
     try {
@@ -137,13 +138,13 @@ export class SpoolFolder implements LargeStore {
       return new SpoolFileWriter(this, id, handle, isLocal, sealer);
     } catch (error) {
       await handle?.close().catch(() => undefined);
-      // The header of a draft needs room, too: on a full disk each attempt would leave an empty one.
+      // The header of a draft needs space, too. On a full disk, each attempt would leave an empty draft.
       if (handle) await rm(this.draftPath(id), { force: true }).catch(() => undefined);
       throw writeFailed(error);
     }
   }
 
-  /** Gives a synced draft its name, for good. */
+  /** Gives a synced draft its final name. */
   async publish(id: string): Promise<void> {
     const fan = id.slice(0, 2);
     await this.#make(fan);
@@ -216,7 +217,7 @@ export class SpoolFolder implements LargeStore {
     }
   }
 
-  /** Its disk is watched by the pressure gauge. */
+  /** The pressure gauge watches its disk. */
   trouble(): null {
     return null;
   }

@@ -1,7 +1,8 @@
 /**
- * The spool: the octets of messages, sealed. Small ones are values in Redis, large ones files of a folder or objects of
- * an S3-compatible store. It knows nothing of what they are. Begin with `types.ts` (what the others see) and
- * `spool.ts`. The client of the object store is loaded only if it is used, because it takes about 25 MB of memory.
+ * The spool: the octets of messages, sealed. Small ones are values in Redis; large ones are files of a folder or
+ * objects of an S3-compatible store. The spool does not know what they are. Begin with `types.ts` (what other rooms
+ * see) and `spool.ts`. The client of the object store is loaded only if it is used, because it takes about 25 MB of
+ * memory.
  */
 import { join } from 'node:path';
 import type { Config } from '../config/index.ts';
@@ -11,7 +12,7 @@ import { SpoolFolder } from './folder.ts';
 import type { LargeStore } from './large-store.ts';
 import type { SpoolKey } from './seal.ts';
 
-/** The store of large octets that the configuration names. Errors: `config-invalid`, as of the object store. */
+/** The store for large octets that the configuration names. Errors: `config-invalid`, and those of the object store. */
 export async function openLargeStore(
   { spool, dataDir }: Config,
   key: SpoolKey,
@@ -31,9 +32,9 @@ export async function probeObjectStore(s3: NonNullable<Config['spool']['s3']>, l
   await probeS3Store(s3, log);
 }
 
-/** Takes readable octets into a bucket that is not the spool's. */
+/** Writes readable octets into a bucket that is not the spool's. */
 export interface Bucket {
-  /** Begins an object; see `S3Upload`. */
+  /** Begins an object. See `S3Upload`. */
   upload(key: string, contentType: string): BucketUpload;
   /** Removes an object. Errors: those of `S3Bucket`. */
   remove(key: string): Promise<void>;
@@ -48,7 +49,7 @@ export interface BucketUpload {
   abort(): Promise<void>;
 }
 
-/** Opens a bucket without asking it anything. Errors: `file-access`. */
+/** Opens a bucket without sending any request. Errors: `file-access`. */
 export async function openBucket(
   settings: Omit<NonNullable<Config['spool']['s3']>, 'prefix' | 'uploads'>,
   log: Log,
@@ -63,7 +64,7 @@ export async function openBucket(
   };
 }
 
-/** Half the connections to the store of a destination. */
+/** Half of the connections to a destination's store. */
 const bucketSockets = 8;
 
 export { loadSpoolKey } from './key.ts';

@@ -16,9 +16,9 @@ function parse(text: string, where: string): SpoolKey {
 }
 
 /**
- * The key that seals everything at rest: from the configuration, or made at the first start and kept as
- * `spool.key` in the data folder. Several processes may start at the same time: one of them makes the file, and it is
- * complete and on disk before it has its name. `config-invalid`, `file-access`, `file-mode`.
+ * The key that seals everything at rest: from the configuration, or made at the first start and kept as `spool.key` in
+ * the data folder. Several processes may start at the same time. One of them makes the file, which is complete and on
+ * disk before it gets its name. Errors: `config-invalid`, `file-access`, `file-mode`.
  */
 export async function loadSpoolKey(config: Config['spool'], dataDir: string): Promise<SpoolKey> {
   if (config.key) return parse(readSecret(config.key), 'spool.key');
@@ -38,7 +38,7 @@ async function makeKeyFile(file: string, dataDir: string): Promise<void> {
     } finally {
       await handle.close();
     }
-    // `link` does not replace: the first process has made the key.
+    // `link` does not replace an existing file, so the first process has made the key
     await link(draft, file).catch((error: unknown) => {
       if (!hasCode(error, 'EEXIST')) throw error;
     });

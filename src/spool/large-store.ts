@@ -1,15 +1,15 @@
-/** Storage of large messages: the interface of spool folder and object store, and the opening that both share. */
+/** Storage of large messages: the interface of spool folder and object store, and how octets from both are opened. */
 import { consequenceOf, type ErrorCode, SealpostError } from '../errors.ts';
 import { chunkSize, headerSize, type SpoolKey, StreamOpener, tagSize } from './seal.ts';
 
-/** One object while it is written. Calls must not overlap. */
+/** One object while it is being written. Calls must not overlap. */
 export interface LargeWriter {
   /**
-   * Takes octets. If it returns a promise, wait for it before the next call. `spool-write`, `spool-full`,
+   * Takes octets. If it returns a promise, wait for it before the next call. Errors: `spool-write`, `spool-full`,
    * `spool-unreachable`, `spool-refused`.
    */
   write(octets: Buffer): Promise<void> | undefined;
-  /** The object is durable under its id when this resolves. Errors: those of `write`. */
+  /** When this resolves, the object is durable under its id. Errors: those of `write`. */
   finish(): Promise<void>;
   /** Removes what was written. Does not throw. */
   abort(): Promise<void>;
@@ -25,11 +25,11 @@ export interface StoredObject {
 
 export interface LargeStore {
   create(id: string): Promise<LargeWriter>;
-  /** The plain octets in chunks, each verified before it is returned. `spool-missing`, `spool-corrupt`. */
+  /** The plain octets in chunks, each verified before it is returned. Errors: `spool-missing`, `spool-corrupt`. */
   open(id: string): AsyncGenerator<Buffer>;
-  /** The octets as they are stored, still sealed: for a backup. `spool-missing`. */
+  /** The octets as they are stored, still sealed, for a backup. Errors: `spool-missing`. */
   sealed(id: string): AsyncGenerator<Buffer>;
-  /** As `create`, for octets that `sealed` gave. */
+  /** Like `create`, for octets that `sealed` returned. */
   createSealed(id: string): Promise<LargeWriter>;
   /** Idempotent. */
   remove(id: string): Promise<void>;
@@ -41,7 +41,7 @@ export interface LargeStore {
   close(): void;
 }
 
-/** True when a store is away or denies access. What needs it is tried again until it is back. */
+/** True if a store is unreachable or denies access. Whatever needs it is tried again until it is back. */
 export function isStoreAway(error: unknown): error is SealpostError {
   return error instanceof SealpostError && consequenceOf(error.code) === 'wait';
 }
@@ -50,20 +50,20 @@ export function missing(id: string): SealpostError {
   return new SealpostError('spool-missing', `stored octets ${id} are gone`);
 }
 
-/** True for the code of an error that says that stored octets are gone or cannot be opened. */
+/** True for an error code that says that stored octets are gone or cannot be opened. */
 export function isLoss(code: ErrorCode): boolean {
   return code === 'spool-missing' || code === 'spool-corrupt';
 }
 
-/** Some octets of an object, and how many the whole has. The octets may change with the next read. */
+/** Some octets of an object, and how many there are in total. The next read may overwrite the octets. */
 export interface StoredOctets {
   octets: Buffer;
   size: number;
 }
 
 /**
- * The plain octets of an object. `read` reads it in order, about as many chunks at a time as `chunks` says.
- * `spool-corrupt`; errors of `read`.
+ * The plain octets of an object. `read` reads it in order, about `chunks` chunks at a time. Errors: `spool-corrupt`,
+ * and those of `read`.
  */
 export async function* openStored(
   key: SpoolKey,
@@ -71,7 +71,7 @@ export async function* openStored(
   chunks: number,
   read: (from: number, length: number) => Promise<StoredOctets>,
 ): AsyncGenerator<Buffer> {
-  // With room for what ends the stream: a read that has less than a chunk has the rest.
+  // with room for what ends the stream: a read that has less than a chunk has the rest
   const window = chunks * (chunkSize + tagSize) + tagSize;
   let { octets, size } = await read(0, headerSize + window);
   const opener = new StreamOpener(key, id, octets.subarray(0, headerSize));

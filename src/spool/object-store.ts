@@ -1,6 +1,7 @@
 /**
- * Large octets as objects of an S3-compatible store, sealed in the same chunks as in the spool folder. What is smaller
- * than a part goes up in one request, the rest in parts as it comes; an object is there as a whole or not at all.
+ * Large octets as objects of an S3-compatible store, sealed in the same chunks as in the spool folder. Anything smaller
+ * than a part is uploaded in one request; larger octets go up in parts as they come. An object exists completely or not
+ * at all.
  */
 import { createSecretKey, randomBytes } from 'node:crypto';
 import {
@@ -26,9 +27,9 @@ import {
 import { type Place, S3Upload } from './s3-upload.ts';
 import { type SpoolKey, StreamSealer } from './seal.ts';
 
-/** Chunks of one read: 4 MiB. */
+/** Chunks per read: 4 MiB. */
 const chunksOfRead = 16;
-/** Octets of one read of what stays sealed. */
+/** Octets per read of what stays sealed. */
 const sealedRead = 4 * 1024 * 1024;
 /** How often an interrupted body is requested again. */
 const bodyRepeats = 2;
@@ -38,7 +39,7 @@ const idPattern = /^[0-9a-f]{32}$/;
 class S3Writer implements LargeWriter {
   #upload: S3Upload;
   #release: () => void;
-  /** Undefined for octets that are sealed already. */
+  /** Undefined for octets that are already sealed. */
   #sealer: StreamSealer | undefined;
 
   constructor(upload: S3Upload, sealer: StreamSealer | undefined, release: () => void) {
@@ -108,13 +109,13 @@ export class S3Store implements LargeStore {
     try {
       await this.#delete(this.#place(id));
     } catch (err) {
-      // The message has ended anyway; nothing refers to the octets now.
+      // the message has ended anyway, and nothing refers to the octets any more
       if (!isStoreAway(err)) throw err;
       this.#log.warn({ err }, 'stored octets are left to the sweep');
     }
   }
 
-  /** None: an upload does not name its owner, and is removed by age. */
+  /** None: an upload does not name its owner, so it is removed by age. */
   async removeDead(): Promise<number> {
     return 0;
   }
@@ -179,7 +180,7 @@ export class S3Store implements LargeStore {
     await this.#bucket.remove(place);
   }
 
-  /** The octets from `first` to `last` and the size of the whole. */
+  /** The octets from `first` to `last`, and the size of the whole. */
   async #read(id: string, first: number, last: number): Promise<StoredOctets> {
     const input = { ...this.#place(id), Range: `bytes=${first}-${last}` };
     const { timeout } = this.#bucket.settings;
@@ -193,7 +194,7 @@ export class S3Store implements LargeStore {
       return { octets, size };
     };
     return await this.#bucket.request('get', async (client) => {
-      // The client retries a request itself, but not if the body of the answer is interrupted.
+      // the client retries a request by itself, but not if the body of the answer is interrupted
       for (let left = bodyRepeats; ; left -= 1) {
         try {
           return await attempt(client);
@@ -231,7 +232,7 @@ export async function probeS3Store(settings: S3Settings, log: Log): Promise<void
   }
 }
 
-/** Opens the store and probes it; `trouble` tells if it is away. */
+/** Opens the store and probes it. `trouble` tells whether it is unreachable. */
 export async function openS3Store(settings: S3Settings, key: SpoolKey, log: Log): Promise<S3Store> {
   const bucket = new S3Bucket(settings, log);
   await bucket.probe();
@@ -239,8 +240,8 @@ export async function openS3Store(settings: S3Settings, key: SpoolKey, log: Log)
 }
 
 /**
- * Limits how many uploads hold a part in memory at a time. A caller that waits too long is refused and should try
- * again.
+ * Limits how many uploads hold a part in memory at a time. A caller that has to wait too long is refused, and should
+ * try again.
  */
 export class S3Slots {
   #free: number;
@@ -252,7 +253,7 @@ export class S3Slots {
     this.#waitMs = waitMs;
   }
 
-  /** Returns a function that admits the next one; it counts once. `queue-full` */
+  /** Returns a function that admits the next one, and counts only once. Errors: `queue-full`. */
   async take(): Promise<() => void> {
     if (this.#free > 0) this.#free -= 1;
     else await this.#wait();

@@ -11,7 +11,7 @@ import {
 import { SealpostError } from '../errors.ts';
 import { isNotThere, type S3Bucket } from './bucket.ts';
 
-/** Octets from which a part is sent; S3 takes no smaller ones but the last, and 10,000 of them. */
+/** Octets from which on a part is sent. S3 takes no smaller parts except for the last, and at most 10,000 of them. */
 const partSize = 5 * 1024 * 1024;
 
 export interface Place {
@@ -20,8 +20,8 @@ export interface Place {
 }
 
 /**
- * What is smaller than a part goes up in one request, the rest in parts as it comes; the object is there as a whole or
- * not at all. Calls must not overlap. Errors: those of the bucket.
+ * Anything smaller than a part is uploaded in one request; larger octets go up in parts as they come. The object exists
+ * completely or not at all. Calls must not overlap. Errors: those of the bucket.
  */
 export class S3Upload {
   readonly #bucket: S3Bucket;
@@ -110,8 +110,8 @@ export class S3Upload {
         client.send(new CompleteMultipartUploadCommand(input)),
       );
     } catch (error) {
-      // The answer to an attempt was lost, and the client's retry found the upload ended: check whether the object is
-      // there.
+      // The answer to an attempt was lost, and the client's retry found the upload ended. Check whether the object
+      // exists.
       if (!isNotThere(error)) throw error;
       await this.#bucket.request('head', (client) => client.send(new HeadObjectCommand(this.#place)));
     }

@@ -24,13 +24,13 @@ import {
 import { SealpostError } from '../errors.ts';
 
 /**
- * Octets of plain text in a chunk of a stream. More does not pay: the chunk must be opened as a whole before any of it
- * can be used, and should still be in the processor's cache then.
+ * Octets of plain text per chunk of a stream. More does not pay off: the chunk must be opened completely before any of
+ * it can be used, and should still be in the processor's cache then.
  */
 export const chunkSize = 262_144;
-/** The same, of version 0.1.0. */
+/** The same in version 0.1.0. */
 const oldChunkSize = 65_536;
-/** Octets that are opened into one buffer. For larger ones, the system has to find memory each time. */
+/** Octets that are opened into one buffer. For larger ones, the system would have to find memory each time. */
 const pieceSize = 65_536;
 export const tagSize = 16;
 const saltSize = 16;
@@ -51,15 +51,16 @@ function corrupt(id: string): SealpostError {
 
 /**
  * HKDF-Expand (RFC 5869 section 2.3) for one block. The spool key is uniformly random, so the extract step may be left
- * out (section 3.3); it would cost as much as sealing a small message.
+ * out (section 3.3). It would cost as much as sealing a small message.
  */
 function objectKey(key: SpoolKey, salt: Buffer): string {
   return createHmac('sha256', key).update('sealpost spool 1').update(salt).update('\x01').digest('binary');
 }
 
 /**
- * Keys are given as text of one character an octet. Given octets, a cipher of node:crypto finds out by two exceptions
- * that they are not a key object; a key object made for one message outlives every young collection.
+ * Keys are given as text with one character per octet. Given octets, a cipher of node:crypto goes through two
+ * exceptions to find out that they are not a key object, and a key object made for one message outlives every young
+ * collection.
  */
 const rawKey = { encoding: 'latin1', authTagLength: tagSize } as const;
 
@@ -70,7 +71,7 @@ function nonceOf(index: number, last: boolean): Buffer {
   return nonce;
 }
 
-// Random octets are drawn in bulk: one call for each object costs more than its cipher.
+// random octets are drawn in bulk, because one call for each object costs more than its cipher
 let pool = Buffer.alloc(0);
 function header(version: number): Buffer {
   if (pool.length < saltSize) pool = randomBytes(256 * saltSize);
@@ -89,7 +90,7 @@ export function sealWhole(key: SpoolKey, id: string, pieces: Buffer[]): Buffer {
   return Buffer.concat([head, ...sealed, cipher.getAuthTag()]);
 }
 
-/** Opens what `sealWhole` made. `spool-corrupt`. */
+/** Opens what `sealWhole` made. Errors: `spool-corrupt`. */
 export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
   if (sealed.length < headerSize + tagSize || sealed[0] !== wholeVersion) throw corrupt(id);
   const decipher = createDecipheriv(
@@ -109,13 +110,13 @@ export function openWhole(key: SpoolKey, id: string, sealed: Buffer): Buffer {
   return plain;
 }
 
-/** Seals a stream as it comes; write `header` before everything else. */
+/** Seals a stream as it comes. Write `header` before everything else. */
 export class StreamSealer {
   readonly header: Buffer;
   #key: string;
   #aad: Buffer;
   #index = 0;
-  /** The cipher of the chunk that was begun, and what it still takes. */
+  /** The cipher of the current chunk, and how much it still takes. */
   #cipher: CipherGCM | undefined;
   #room = 0;
 
@@ -125,7 +126,7 @@ export class StreamSealer {
     this.#aad = Buffer.from(id);
   }
 
-  /** The octets, sealed; to be written one after the other. */
+  /** The octets, sealed, to be written one after the other. */
   seal(octets: Buffer): Buffer[] {
     const sealed: Buffer[] = [];
     for (let at = 0; at < octets.length; ) {
@@ -154,7 +155,7 @@ export class StreamSealer {
     return createCipheriv(cipherName, this.#key, nonceOf(this.#index++, last), rawKey).setAAD(this.#aad);
   }
 
-  /** The tag of the chunk that was begun. */
+  /** The tag of the current chunk. */
   #ended(): Buffer[] {
     const cipher = this.#cipher;
     if (cipher === undefined) return [];
@@ -164,9 +165,9 @@ export class StreamSealer {
   }
 }
 
-/** Opens a stream chunk by chunk. `spool-corrupt`. */
+/** Opens a stream chunk by chunk. Errors: `spool-corrupt`. */
 export class StreamOpener {
-  /** Sealed octets of a chunk; the last one has fewer. */
+  /** Sealed octets of a chunk. The last one has fewer. */
   #step: number;
   #key: string;
   #id: string;
@@ -183,15 +184,15 @@ export class StreamOpener {
     this.#id = id;
   }
 
-  /** How many of the next octets are chunks that are not the last, if there are `left` until the end. */
+  /** How many of the next octets belong to chunks that are not the last, if `left` remain until the end. */
   wholeChunks(octets: number, left: number): number {
     const data = Math.min(octets, left - (this.#hasOwnEnd ? tagSize : 0));
     return data - (data % this.#step);
   }
 
   /**
-   * Plain text of sealed octets, each chunk verified before any of it is returned. `last` is what the caller saw: that
-   * the octets end here. Otherwise they must be whole chunks, at least one.
+   * Plain text of sealed octets. Each chunk is verified before any of it is returned. `last` is what the caller saw:
+   * that the octets end here. Otherwise they must be whole chunks, at least one.
    */
   *open(sealed: Buffer, last: boolean): Generator<Buffer> {
     const end = sealed.length - (last && this.#hasOwnEnd ? tagSize : 0);
@@ -223,24 +224,24 @@ export class StreamOpener {
   }
 }
 
-/** A key of 32 octets for another purpose than sealing (HKDF, RFC 5869). */
+/** A key of 32 octets for a purpose other than sealing (HKDF, RFC 5869). */
 export function deriveKey(key: SpoolKey, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), `sealpost ${purpose}`, 32));
 }
 
-/** Seals a small value as JSON; `context` says what it is and must be the same when it is opened. */
+/** Seals a small value as JSON. `context` says what it is, and must be the same when it is opened. */
 export function sealValue(key: SpoolKey, context: string, value: unknown): Buffer {
   return sealWhole(key, `value:${context}`, [Buffer.from(JSON.stringify(value))]);
 }
 
-/** Opens what `sealValue` made. `spool-corrupt`. */
+/** Opens what `sealValue` made. Errors: `spool-corrupt`. */
 export function openValue(key: SpoolKey, context: string, sealed: Buffer): unknown {
   return JSON.parse(openWhole(key, `value:${context}`, sealed).toString('utf8'));
 }
 
 /**
  * Octets that pass through a process die young, but V8 sees only the few objects that refer to them. It waits, and then
- * marks the whole heap for a few buffers. With large messages that took a third of the receiver's time. A scavenge
+ * marks the whole heap for a few buffers. With large messages, that took a third of the receiver's time. A scavenge
  * takes less than a millisecond and frees them at once.
  */
 
@@ -249,7 +250,7 @@ const between = 8 * 1024 * 1024;
 
 let passed = 0;
 
-/** Reports that so many octets of large messages have passed. Has an effect only if V8 runs with `--expose-gc`. */
+/** Reports that this many octets of large messages have passed. Has an effect only if V8 runs with `--expose-gc`. */
 export function reclaim(octets: number): void {
   passed += octets;
   if (passed < between) return;

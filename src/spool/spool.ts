@@ -1,6 +1,7 @@
 /**
- * The spool: sealed octets of messages. Small ones (up to `inlineLimit`) are one value in Redis, large ones a file of
- * the spool folder or an object of the object store; a writer starts small and moves there when it exceeds the limit.
+ * The spool: sealed octets of messages. Small ones (up to `inlineLimit`) are one value in Redis; large ones are a file
+ * of the spool folder or an object of the object store. A writer starts small, and moves there when it exceeds the
+ * limit.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -29,10 +30,10 @@ class Writer implements SpoolWriter {
   #hash = createHash('sha256');
   #pieces: Buffer[] = [];
   #file: Promise<LargeWriter> | undefined;
-  /** The file once it is there and nothing is being written: it takes octets without a promise. */
+  /** The file, once it exists and nothing is being written: it takes octets without a promise. */
   #idle: LargeWriter | undefined;
   #fileId = '';
-  // Writes are serialized even if the caller does not wait.
+  // writes are serialized even if the caller does not wait
   #tail: Promise<void> = Promise.resolve();
   #ended = false;
 
@@ -116,14 +117,14 @@ class Writer implements SpoolWriter {
     }
   }
 
-  /** Writes when the file is there and has taken what came before. */
+  /** Writes once the file exists and has taken what came before. */
   #writeAfter(opened: Promise<LargeWriter>, octets: Buffer): Promise<void> {
     const before = this.#tail;
     const written = Promise.all([opened, before]).then(([file]) => file.write(octets));
     return this.#await(written, opened);
   }
 
-  /** After a failure, all that follows fails as well. */
+  /** After a failure, everything that follows fails as well. */
   #await(written: Promise<void>, opened: LargeWriter | Promise<LargeWriter>): Promise<void> {
     this.#idle = undefined;
     this.#tail = written;
@@ -132,7 +133,7 @@ class Writer implements SpoolWriter {
       const file = await opened;
       if (this.#tail === written) this.#idle = file;
     };
-    // A failure is reported by this write and by `finish`; it must not count as unhandled in between.
+    // a failure is reported by this write and by `finish`; it must not count as unhandled in between
     settled().catch(() => undefined);
     return written;
   }

@@ -1,4 +1,4 @@
-/** What the other rooms know of the spool, and the names of its keys in Redis. */
+/** What the other rooms know about the spool, and the names of its keys in Redis. */
 /** Names sealed octets in the spool: in Redis (`inline`), or in the spool folder or object store (`file`). */
 export interface SpoolRef {
   kind: 'inline' | 'file';
@@ -9,29 +9,29 @@ export interface SpoolRef {
   sha256: string;
 }
 
-/** Finished octets. Small ones are sealed, and the caller stores them with the job. */
+/** Finished octets. Small ones are sealed, and the caller stores them together with the job. */
 export interface FinishedOctets {
   ref: SpoolRef;
   /** The sealed value of small octets; null if they are already in a file. */
   sealed: Buffer | null;
 }
 
-/** Takes any number of octets and seals them as they arrive. Nothing is visible before `commit`. */
+/** Takes any number of octets, and seals them as they arrive. Nothing is visible before `commit`. */
 export interface SpoolWriter {
-  /** Resolves when there is room for more. Await it for backpressure. */
+  /** Resolves when there is room for more. Await it, for backpressure. */
   write(chunk: Buffer): Promise<void> | void;
   /** Octets written so far. */
   readonly octets: number;
-  /** SHA-256 of the octets written so far, in hex. Not after the end. */
+  /** SHA-256 of the octets written so far, in hex. Not available after the end. */
   readonly sha256: string;
   /**
-   * Ends the octets. A file is on disk (fsync) when this resolves. Small octets are handed to `with`, or stored at once
-   * without it: the intake stores them in one round trip with the job.
+   * Ends the octets. When this resolves, a file is on disk (fsync). Small octets are given to `with`, so that the
+   * intake can store them in one round trip with the job; without `with`, they are stored at once.
    */
   commit(): Promise<SpoolRef>;
   /**
-   * Ends the octets as `commit` does, for a caller that stores small ones in the same round trip as the rest. With
-   * `copies` above 1, small octets are sealed once for each owner; a file is shared.
+   * Ends the octets like `commit`, for a caller that stores small ones in the same round trip as the rest. With
+   * `copies` above 1, small octets are sealed once per owner, while a file is shared.
    */
   finish(copies?: number): Promise<FinishedOctets[]>;
   /** Removes what was written. Idempotent; does nothing after `commit`. */
@@ -40,11 +40,13 @@ export interface SpoolWriter {
 
 export interface Spool {
   create(): SpoolWriter;
-  /** As `create`, but never in Redis: for octets that the caller removes soon. After a crash, the sweep does. */
+  /**
+   * Like `create`, but never in Redis: for octets that the caller removes soon. After a crash, the sweep removes them.
+   */
   draft(): SpoolWriter;
-  /** The octets, opened and verified chunk by chunk. `spool-missing`, `spool-corrupt`. */
+  /** The octets, opened and verified chunk by chunk. Errors: `spool-missing`, `spool-corrupt`. */
   open(ref: SpoolRef): AsyncIterable<Buffer>;
-  /** All octets at once, for small ones. */
+  /** All octets at once. For small ones only. */
   read(ref: SpoolRef): Promise<Buffer>;
   remove(ref: SpoolRef): Promise<void>;
 }

@@ -24,7 +24,7 @@ const readers = new Map<string, ReadRecipient>([
   ['2:4', readOther],
 ]);
 
-/** Reads one RecipientInfo; an unknown kind is listed and never matches. */
+/** Reads one RecipientInfo. An unknown kind is listed and never matches. */
 export function readRecipientInfo(element: Element): Recipient[] {
   const key = `${element.cls}:${element.tag}`;
   const read = readers.get(key);
@@ -43,15 +43,15 @@ export function readRecipientInfo(element: Element): Recipient[] {
 }
 
 /**
- * Whom to encrypt for: a certificate (its key determines transport, agreement or encapsulation), a symmetric key that
- * both sides have, or a password.
+ * Whom to encrypt for: a certificate (its key determines whether by transport, agreement or encapsulation), a symmetric
+ * key that both sides have, or a password.
  */
 export type RecipientOptions =
   | (KeyTransOptions & KeyAgreeOptions)
   | { keyEncryptionKey: KeyEncryptionKey }
   | PasswordOptions;
 
-/** A RecipientInfo in DER, with what EnvelopedData's version depends on (RFC 5652 section 6.1). */
+/** A RecipientInfo in DER, with what the version of EnvelopedData depends on (RFC 5652 section 6.1). */
 export interface WrittenRecipient {
   kind: RecipientKind;
   version: number;

@@ -53,7 +53,7 @@ export function readKek(element: Element): Recipient[] {
 
 /**
  * A KEKRecipientInfo with AES key wrap, in DER.
- * @throws SealpostError `encode-recipient` for a key that is not 16, 24 or 32 octets
+ * @throws SealpostError `encode-recipient` for a key that does not have 16, 24 or 32 octets
  */
 export function writeKek(fresh: FreshEncryption, kek: KeyEncryptionKey, random?: RandomBytes): Buffer {
   if (![16, 24, 32].includes(kek.key.length)) {

@@ -1,4 +1,5 @@
-// not by name: Node.js below 24.7 has neither `encapsulate` nor `decapsulate`, and the import would fail
+// a namespace import, because Node.js below 24.7 has neither `encapsulate` nor `decapsulate`, and naming them would
+// fail
 import * as crypto from 'node:crypto';
 import {
   Cursor,
@@ -33,7 +34,7 @@ const kdfs = new Map<string, string>([
   [oids['hkdf-with-sha512'], 'sha512'],
 ]);
 
-/** True if the certificate's key encapsulates. */
+/** True if the certificate's key can encapsulate. */
 export function encapsulates(certificate: Certificate): boolean {
   return kems.has(certificate.publicKeyInfo.algorithm);
 }

@@ -12,13 +12,13 @@ import { keyWrapByName, wrapFor } from '../key-wrap.ts';
 
 export interface KeyAgreeOptions {
   certificate: Certificate;
-  /** Digest of the derivation for ECDH, `sha256` unless given; Diffie-Hellman always has SHA-1. */
+  /** Digest of the derivation for ECDH. Default: `sha256`. Diffie-Hellman always uses SHA-1. */
   digest?: string;
-  /** HKDF (RFC 8418) instead of X9.63: the default for X25519 and X448, and only for them. */
+  /** HKDF (RFC 8418) instead of X9.63: the default for X25519 and X448, and only possible for them. */
   hkdf?: boolean;
-  /** Name of the key wrap (`aes-256-wrap`, `des-ede3-wrap`, `rc2-128-wrap`); what suits the cipher unless given. */
+  /** Name of the key wrap (`aes-256-wrap`, `des-ede3-wrap`, `rc2-128-wrap`). Default: what suits the cipher. */
   wrap?: string;
-  /** User keying material; Diffie-Hellman takes 64 octets. */
+  /** User keying material. Diffie-Hellman takes 64 octets. */
   ukm?: Buffer;
   /** Name the certificate by its subject key identifier instead of issuer and serial number. */
   bySubjectKeyIdentifier?: boolean;
@@ -32,7 +32,7 @@ export function agreesKeys(certificate: Certificate): boolean {
 
 /**
  * A KeyAgreeRecipientInfo with an ephemeral key, in DER.
- * @throws SealpostError `encode-recipient` when the certificate's key cannot agree
+ * @throws SealpostError `encode-recipient` if the certificate's key cannot agree
  */
 export function writeKeyAgree(
   fresh: FreshEncryption,
@@ -64,7 +64,7 @@ export function writeKeyAgree(
 }
 
 function curveAgreement(algorithm: string, { digest = 'sha256', hkdf }: KeyAgreeOptions): string {
-  // RFC 8418 section 2: HKDF for the Montgomery curves, where X9.63 is allowed too.
+  // RFC 8418 section 2: HKDF is for the Montgomery curves, which may use X9.63 too
   const useHkdf = hkdf ?? algorithm !== oids.ecPublicKey;
   return useHkdf ? `dhSinglePass-stdDH-hkdf-${digest}` : `dhSinglePass-stdDH-${digest}kdf`;
 }
@@ -75,7 +75,7 @@ interface Agreed {
   originator: Buffer;
 }
 
-/** Parameters stay absent: OpenSSL refuses them, and every reader has those of its certificate. */
+/** Parameters stay absent: OpenSSL refuses them, and every reader has those of its own certificate. */
 function agreeDh(certificate: Certificate, random: RandomBytes): Agreed {
   const { secret, publicValue } = agreeEphemeral(certificate.publicKeyInfo, random);
   return {

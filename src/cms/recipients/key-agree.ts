@@ -27,7 +27,7 @@ import { agreementByOid, deriveKek, type KeyAgreementInfo } from '../key-derivat
 import { type KeyWrap, readKeyWrap } from '../key-wrap.ts';
 import type { Opener, Recipient } from './recipient.ts';
 
-/** Everything that the recipients of one KeyAgreeRecipientInfo share. */
+/** Everything that the recipients in one KeyAgreeRecipientInfo share. */
 interface Agreement {
   originator: Originator;
   ukm: Buffer | undefined;
@@ -67,7 +67,7 @@ export function readKeyAgree(element: Element): Recipient[] {
 function readOriginator(element: Element): Originator {
   if (element.cls === 2 && element.tag === 1) {
     const cursor = new Cursor(element);
-    // Senders write the parameters, NULL, or nothing; those of the recipient's certificate count.
+    // Senders write the parameters, NULL, or nothing. Those of the recipient's certificate count.
     cursor.expect(tags.sequence);
     return { publicKey: bitString(cursor.expect(tags.bitString)).octets };
   }
@@ -139,7 +139,7 @@ function fits(info: KeyAgreementInfo, algorithm: string): boolean {
   return info.agreement === 'dh' ? isDiffieHellman(algorithm) : isCurveAgreement(algorithm);
 }
 
-/** Content of the BIT STRING of the originator's key: in the message, or in its certificate (static-static). */
+/** Content of the BIT STRING of the originator's key, from the message or from its certificate (static-static). */
 function originatorKey(originator: Originator, keys: DecryptionKeys): Buffer {
   if ('publicKey' in originator) return originator.publicKey;
   const found =

@@ -81,7 +81,7 @@ function readTransport(algorithm: AlgorithmIdentifier): {
   };
 }
 
-/** By identifier, never by trying keys in turn (threats S3, CVE-2019-1563). */
+/** Keys are chosen by identifier, never by trying them in turn (threats S3, CVE-2019-1563). */
 function findOpener(
   keys: DecryptionKeys,
   identifier: CertificateIdentifier,
@@ -96,7 +96,7 @@ function findOpener(
   );
   if (identity === undefined) return undefined;
   const { name, privateKey, certificate } = identity;
-  // of the certificate, whose traits are kept: node looks a key's details up at each question
+  // taken from the certificate, whose traits are kept: node looks a key's details up each time they are read
   const { bits = 0 } = keyTraits(certificate.publicKeyInfo);
   return {
     name,
@@ -123,7 +123,7 @@ function leftPadded(octets: Buffer, size: number): Buffer {
 
 export interface KeyTransOptions {
   certificate: Certificate;
-  /** PKCS#1 v1.5 unless given; OAEP with a digest for hash and MGF1, and a label. */
+  /** OAEP with a digest for hash and MGF1, and a label. Default: PKCS#1 v1.5. */
   oaep?: { digest: string; label?: Buffer };
   /** Name the certificate by its subject key identifier instead of issuer and serial number. */
   bySubjectKeyIdentifier?: boolean;
@@ -131,7 +131,7 @@ export interface KeyTransOptions {
 
 /**
  * A KeyTransRecipientInfo in DER.
- * @throws SealpostError `encode-recipient` when the certificate's key is not RSA or too small
+ * @throws SealpostError `encode-recipient` if the certificate's key is not RSA, or too small
  */
 export function writeKeyTrans(contentKey: Buffer, options: KeyTransOptions): Buffer {
   const { certificate, oaep } = options;

@@ -61,7 +61,7 @@ export function readPassword(element: Element): Recipient[] {
       },
       find: ({ passwords = [] }, budget) => {
         if (derivation === undefined || cipher === undefined) return undefined;
-        // The checksum tells which password it is; nothing here comes from a private key.
+        // the checksum tells which password it is, and nothing here comes from a private key
         for (const { name, password } of passwords) {
           if (!drawFor(derivation, cipher.keyOctets, budget)) return undefined;
           const key = unwrap(cipher, derive(derivation, password, cipher.keyOctets), encryptedKey);
@@ -154,7 +154,7 @@ function unwrap({ name, iv }: KeyCipher, kek: Buffer, wrapped: Buffer): Buffer |
 
 export interface PasswordOptions {
   password: Buffer;
-  /** Of PBKDF2 with HMAC-SHA-256; 600,000 unless given. */
+  /** Iterations of PBKDF2 with HMAC-SHA-256. Default: 600,000. */
   iterations?: number;
 }
 

@@ -15,9 +15,9 @@ export interface RecipientReport {
     /** Parameters in words: digest, mgf, wrap, curve ... */
     parameters: Record<string, string>;
   };
-  /** Name of our key for it; null if there is none. */
+  /** Our name for its key; null if we do not have it. */
   matched: string | null;
-  /** The certificate of that key, if it has one: names may repeat, certificates do not. */
+  /** The certificate of that key, if it has one. Names may repeat, certificates do not. */
   matchedCertificate: Certificate | null;
   weak: string[];
 }
@@ -27,20 +27,20 @@ export interface Opener {
   name: string;
   /** The certificate that the recipient names. */
   certificate?: Certificate;
-  /** Units of work that `recover` costs, by kind and size of the key: the caller draws them first. */
+  /** Units of work that `recover` costs, by kind and size of the key. The caller draws them first. */
   cost: number;
-  /** Why the certificate does not allow this use of the key; depends only on public data. */
+  /** Why the certificate does not allow this use of the key. It depends only on public data. */
   refused?: string | undefined;
   /**
-   * The content encryption key, or undefined if it cannot be recovered. It never throws for a reason that depends on a
+   * The content encryption key, or undefined if it cannot be recovered. Never throws for a reason that depends on a
    * secret: the caller continues with a random key (RFC 3218 section 2.3).
    */
   recover(): Buffer | undefined;
 }
 
-/** One recipient of a message; a KeyAgreeRecipientInfo gives several. */
+/** One recipient of a message. A KeyAgreeRecipientInfo gives several. */
 export interface Recipient {
   report: Omit<RecipientReport, 'matched' | 'matchedCertificate'>;
-  /** Our key that it is meant for, by identifier; undefined if it is for others. */
+  /** Our key that it is meant for, found by identifier; undefined if it is for somebody else. */
   find(keys: DecryptionKeys, budget: Budget): Opener | undefined;
 }

@@ -19,7 +19,7 @@ export class PemDecoder implements Sink {
 
   constructor(output: Sink) {
     this.#output = output;
-    // the end of the base64 text must not end the output before the armor is checked
+    // the end of the base64 text must not end the output before the armor has been checked
     this.#body = new Base64Decoder({ write: (chunk) => output.write(chunk), end: () => {} });
   }
 
@@ -56,7 +56,7 @@ export class PemDecoder implements Sink {
   }
 }
 
-/** A line without its end; a byte order mark before it is skipped. */
+/** A line without its line end. A byte order mark before it is skipped. */
 function beginsCms(line: string): boolean {
   const label = /^(?:\xef\xbb\xbf)?-----BEGIN ([A-Z0-9# ]{1,64})-----$/.exec(line)?.[1];
   return label !== undefined && cmsLabels.has(label);

@@ -17,7 +17,7 @@ import { OutputError } from './sinks.ts';
 import type { DecodeState } from './state.ts';
 import { unwrapped } from './wrapped-content.ts';
 
-/** Takes a ContentInfo in BER, notes its layer and passes on what is inside. */
+/** Takes a ContentInfo in BER, records its layer and passes on what is inside. */
 export function cmsLayer(state: DecodeState): Sink {
   return new CmsLayer(state);
 }
@@ -27,7 +27,7 @@ class CmsLayer implements Sink {
   readonly #reader: CmsReader;
   #index = -1;
   #aead = false;
-  /** The octets, while they may still be a signature whose content the caller has. */
+  /** The octets, as long as they may be a signature whose content the caller has. */
   #kept: BufferSink | undefined;
   #detached: string | undefined;
 
@@ -49,7 +49,7 @@ class CmsLayer implements Sink {
     this.#guard(() => this.#reader.end());
   }
 
-  /** With a wrong key, the octets are noise: no layer or hint from them may show (threats S3). */
+  /** With a wrong key, the octets are noise. No layer or hint from them may show (threats S3). */
   #guard(step: () => void): void {
     try {
       step();
@@ -108,7 +108,7 @@ class CmsLayer implements Sink {
     const layer = this.#state.layers[this.#index];
     if (tail.type === 'signed-data' && layer?.type === 'signed-data') this.#signed(tail, layer);
     else if (tail.type === 'digested-data' && layer?.type === 'digested-data') layer.valid = tail.valid;
-    // the tail only comes if the tag was right
+    // the tail is read only if the tag was right
     else if (this.#aead) this.#state.aead = true;
   }
 
@@ -148,8 +148,8 @@ const notOfGarbage: readonly string[] = ['decrypt-no-key', 'decrypt-policy', 'la
 
 /**
  * Holds back a fault of the inner layers until the decryption has ended. If the key was wrong, the fault is only noise,
- * and must look like any other decryption failure (threats S3). Without authenticated encryption, a good end proves
- * nothing: one wrong key in 256 gives valid padding. So unreadable content inside is a decryption failure too.
+ * and must look like any other decryption failure (threats S3). Without authenticated encryption, a clean end proves
+ * nothing, because one wrong key in 256 gives valid padding. So unreadable content inside is a decryption failure too.
  */
 class DecryptedSink implements Sink {
   readonly #inner: Sink;

@@ -13,17 +13,17 @@ import type { EmbeddedStart } from './state.ts';
 
 /** Where the content goes, unless it is collected in memory. */
 export interface ContentOutput {
-  /** Takes the next octets, and may keep the buffer. */
+  /** Takes the next octets. It may keep the buffer. */
   write(chunk: Buffer): void | Promise<void>;
   /**
-   * Discards everything so far, including embedded parts, because a second run starts. Required by `decodeReopenable`.
+   * Discards everything so far, embedded parts included, because a second run starts. Required by `decodeReopenable`.
    */
   restart?(): void | Promise<void>;
 }
 
-/** Where the content of one S/MIME part below the message goes. It counts only if the verdict has it. */
+/** Where the content of one S/MIME part below the message goes. It counts only if the verdict lists the part. */
 export interface EmbeddedOutput {
-  /** Takes the next octets, and may keep the buffer. */
+  /** Takes the next octets. It may keep the buffer. */
   write(chunk: Buffer): void | Promise<void>;
 }
 
@@ -33,29 +33,29 @@ export interface DecodeResult {
   verdict: Verdict;
   /** The content; undefined if there is none, if the status is `failed`, or if `output` was given. */
   content: Buffer | undefined;
-  /** The content of the S/MIME parts below it, by their path in the verdict; empty if `output` was given. */
+  /** The content of the S/MIME parts below the message, by their path in the verdict; empty if `output` was given. */
   embedded: ReadonlyMap<string, Buffer>;
   /**
    * The header block of the mail as received, including its blank line; undefined if there is none or it cannot be
    * read.
    */
   header: Buffer | undefined;
-  /** See `Decoder.detail`: why a decryption failed, for the operator only. */
+  /** See `Decoder.detail`: why a decryption failed. For the operator only. */
   detail: string | null;
 }
 
-/** As the daemon gets it, which looks at certificates. */
+/** For the daemon, which also looks at certificates. */
 export interface DecodeFound extends DecodeResult {
-  /** Those who signed the message itself, with valid signatures; nobody if it could not be decoded. */
+  /** Those who signed the message itself with valid signatures; empty if it could not be decoded. */
   signers: readonly DecodedSigner[];
 }
 
 export interface DecodeCallOptions extends StreamedDecodeOptions {
-  /** See `Decoder`: to be discarded unless the verdict's status is `ok`. */
+  /** See `Decoder`. Discard it unless the verdict's status is `ok`. */
   readonly output?: ContentOutput;
   /**
-   * With `output`: opens where the content of an S/MIME part below the message goes. It is never merged with anything,
-   * and must be discarded unless the verdict has that part with content. Default: the content is dropped.
+   * Used with `output`: returns where the content of an S/MIME part below the message goes. It is never merged with
+   * anything else. Discard it unless the verdict lists that part with content. Default: the content is dropped.
    */
   readonly embeddedOutput?: OpenEmbedded;
 }
@@ -65,7 +65,7 @@ export type DecodeInput = Buffer | Iterable<Buffer> | AsyncIterable<Buffer>;
 /** One extra run for digests and two for the line ends of nested signatures, or one because it is not S/MIME. */
 const mostRetries = 3;
 
-/** Chunks of this size keep every stage's own buffers small. */
+/** Chunks of this size keep the buffers of each stage small. */
 const CHUNK = 64 * 1024;
 
 function* chunksOf(octets: Buffer): Iterable<Buffer> {
@@ -76,7 +76,7 @@ function* chunksOf(octets: Buffer): Iterable<Buffer> {
 /**
  * Decodes a message: a mail or a bare CMS object, in memory or as a stream.
  *
- * A Buffer is read twice if that finds out more (see `decodeReopenable`). A stream is read once and hashed with every
+ * A Buffer is read twice if that reveals more (see `decodeReopenable`). A stream is read once, and hashed with every
  * plausible digest instead. Its signature is invalid if it covers the form of a multipart/signed that was not passed on
  * (see `SignedPart`).
  *
@@ -90,9 +90,9 @@ export async function decode(input: DecodeInput, options: DecodeCallOptions): Pr
 }
 
 /**
- * Decodes a message that can be read again: `open` is called once, and again only if the last run shows that it is
- * needed (a multipart/signed with a wrong micalg, with a signature over unexpected line ends, or that is not S/MIME at
- * all).
+ * Decodes a message that can be read again. `open` is called once, and again only if the last run shows that another
+ * one is needed: for a multipart/signed with a wrong micalg, with a signature over unexpected line ends, or that is not
+ * S/MIME at all.
  */
 export async function decodeReopenable(
   open: () => Iterable<Buffer> | AsyncIterable<Buffer>,
@@ -110,7 +110,7 @@ export async function decodeReopenable(
 
 type Contents = Pick<DecodeResult, 'content' | 'embedded'>;
 
-/** The result, unless asking authorities has failed. */
+/** The result, unless asking the authorities has failed. */
 function resultOf(decoder: Decoder, { content, embedded }: Contents): DecodeFound {
   const { verdict, detail, header } = decoder;
   if (verdict.status === 'failed')
@@ -142,7 +142,7 @@ async function run(
     for (const chunk of sink.drain()) await output.write(chunk);
     await below.drain();
   };
-  // a plain iterable should not pay for promises: most messages are one buffer
+  // most messages are one buffer, and a plain iterable should not have to pay for promises
   if (Symbol.iterator in input && output === undefined) for (const chunk of input) decoder.write(chunk);
   else {
     for await (const chunk of input) {
@@ -161,7 +161,7 @@ async function run(
     awaited.end();
   }
   await drain();
-  // `ok` without content: certificates only
+  // `ok` without content: there are only certificates
   const collected = output === undefined && decoder.verdict.content !== null;
   return {
     decoder,
@@ -171,7 +171,7 @@ async function run(
 }
 
 /**
- * Decodes octets in memory at once: `decode` without promises, so without asking authorities about revocation or
+ * Decodes octets in memory, synchronously. It works like `decode`, but does not ask authorities about revocation or
  * issuers.
  */
 export function decodeSync(input: Buffer, options: DecodeOptions): DecodeFound {
@@ -199,7 +199,7 @@ function push(chunks: Iterable<Buffer>, sink: Sink): void {
   sink.end();
 }
 
-/** The contents of embedded parts from the synchronous decoder: drained to outputs, or kept. */
+/** The contents of embedded parts from the synchronous decoder, drained to outputs or kept. */
 export class EmbeddedOutputs {
   readonly #opener: OpenEmbedded | undefined;
   readonly #found: { path: string; sink: BufferSink; output: EmbeddedOutput | undefined }[] = [];
@@ -208,7 +208,7 @@ export class EmbeddedOutputs {
     this.#opener = opener;
   }
 
-  /** For the decoder. */
+  /** The sink that the decoder writes to. */
   readonly open = (start: EmbeddedStart): Sink => {
     const sink = new BufferSink();
     this.#found.push({ path: start.path, sink, output: this.#opener?.(start) });

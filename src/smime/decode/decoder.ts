@@ -17,7 +17,7 @@ import { OutputError } from './sinks.ts';
 import { beginsLikeHeader, FORM_OCTETS, formOf, Sniffer } from './sniffer.ts';
 import { DecodeState, type EmbeddedStart, type Hints, noHints } from './state.ts';
 
-/** Keys agreed outside the message: for KEK and password recipients, and for EncryptedData. */
+/** Keys agreed on outside of the message: for KEK and password recipients, and for EncryptedData. */
 export type SharedKeys = Pick<DecryptionKeys, 'keyEncryptionKeys' | 'passwords' | 'contentKeys'>;
 
 /** A valid signature of a message, with the certificates that came with it. */
@@ -33,7 +33,7 @@ export interface DecodedSigner {
     | 'encryptionKeyPreference'
   >;
   readonly certificate: Certificate;
-  /** All certificates of the SignedData, which no signature covers. */
+  /** All certificates of the SignedData. No signature covers them. */
   readonly beside: readonly Certificate[];
 }
 
@@ -41,42 +41,43 @@ const notDetached = 'content was given beside a message that is no detached sign
 
 /** What decoding needs besides the octets. Nothing else is consulted. */
 export interface DecodeOptions extends SharedKeys {
-  /** Own keys. Those of expired certificates still decrypt. */
+  /** Our own keys. Those of expired certificates still decrypt. */
   readonly identities: readonly Identity[];
   readonly trust: Trust;
   /** The time at which certificates are judged. */
   readonly at: Date;
   readonly limits?: DecodeLimits;
-  /** The budget of the message, for callers that want to know its cost; made from `limits` unless given. */
+  /** The budget of the message, for callers that want to know its cost. Default: made from `limits`. */
   readonly budget?: Budget;
-  /** Allow AES-GCM and similar ciphers inside EnvelopedData, which RFC 5083 forbids but some senders write. */
+  /** Allow AES-GCM and similar ciphers inside EnvelopedData. RFC 5083 forbids this, but some senders do it. */
   readonly aeadInEnvelopedData?: boolean;
   /**
    * Whether the verdict has the SHA-256 of the content. Default: true. Without it, a large message takes little more
-   * than half of the time.
+   * than half the time.
    */
   readonly contentDigest?: boolean;
   /**
    * The content of a detached signature that comes alone (RFC 5652, section 5.2), exactly as it was signed. Verdict and
-   * output are then as if it were inside. With anything else it is an error, because no signature would cover it.
+   * output are then as if it were inside. For any other message this is an error, because no signature would cover the
+   * content.
    */
   readonly detached?: Buffer;
   /** What the octets are: a mail, a CMS object (DER, BER, PEM, base64), or either (the default). */
   readonly form?: 'auto' | 'mail' | 'cms';
 }
 
-/** As `DecodeOptions`; the content of a detached signature may also be reopenable. */
+/** As in `DecodeOptions`, except that the content of a detached signature may be reopenable too. */
 export interface StreamedDecodeOptions extends Omit<DecodeOptions, 'detached'> {
   readonly detached?: Buffer | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
 }
 
-/** For the functions around the decoder: what one run passes to the next. */
+/** Used by the functions around the decoder: what one run passes to the next. */
 export interface RunOptions {
   readonly hints?: Hints;
   readonly reopenable?: boolean;
   /** The remaining budget of the message, shared by all runs over it. Default: made from the limits. */
   readonly budget?: Budget;
-  /** Returns the sink for the content of an S/MIME part below the message. Default: it is dropped. */
+  /** Returns the sink for the content of an S/MIME part below the message. Default: the content is dropped. */
   readonly openEmbedded?: (start: EmbeddedStart) => Sink;
 }
 
@@ -84,8 +85,8 @@ export interface RunOptions {
  * Decodes one message that is pushed in chunks of any size; with `detached`, the owner then pushes that too, into
  * `awaited`. The content goes to `output` as it becomes known, before signatures and padding are checked: **its owner
  * must discard it unless the verdict's status is `ok`** (write to a temporary place, then commit or abort).
- * `output.end` is called only then. The same holds for each embedded part: its content counts only if the verdict has
- * the part, with content.
+ * `output.end` is called only then. The same holds for each embedded part: its content counts only if the verdict lists
+ * the part with content.
  *
  * `write` and `end` throw nothing about the message: every fault of it ends in a failed verdict with a stable code. An
  * error of `output` itself is passed on unchanged.
@@ -141,7 +142,9 @@ export class Decoder implements Sink {
     });
   }
 
-  /** After `end`: takes the content of a detached signature, if the message is one and the content was promised. */
+  /**
+   * Call after `end`: takes the content of a detached signature, if the message is one and the content was promised.
+   */
   get awaited(): Sink | undefined {
     const stage = this.#awaited;
     if (stage === undefined) return undefined;
@@ -164,7 +167,7 @@ export class Decoder implements Sink {
     };
   }
 
-  /** A larger message may cost more; separately given content counts as part of it. */
+  /** A larger message may cost more. Content that is given separately counts as part of it. */
   #draw(chunk: Buffer): void {
     const { budget } = this.#state;
     budget.received(this.#octets);
@@ -173,9 +176,9 @@ export class Decoder implements Sink {
 
   #judge(): void {
     const { layers, content, aead, header, outer, embedded, hasContent, budget, room } = this.#state;
-    // it may have been mistaken for the fault of a part that could be left out
+    // it may have passed for the fault of a part that could be left out
     if (budget.exceeded !== undefined) throw budget.exceeded;
-    // every header from which the message to hand off takes fields, by every route
+    // every header from which the message to hand off takes fields, by whichever route
     if (outer !== undefined) refuseStrayControls(outer);
     if (header !== undefined) {
       refuseStrayControls(header.entity);
@@ -192,12 +195,12 @@ export class Decoder implements Sink {
     });
   }
 
-  /** True if a fault has already decided; the rest need not be read. */
+  /** True if a fault has already decided the outcome, so the rest need not be read. */
   get finished(): boolean {
     return this.#verdict !== undefined;
   }
 
-  /** After `end`: the verdict. */
+  /** The verdict. Call after `end`. */
   get verdict(): Verdict {
     if (this.#verdict === undefined)
       throw new SealpostError('internal', 'the verdict was requested before the end');
@@ -205,8 +208,9 @@ export class Decoder implements Sink {
   }
 
   /**
-   * The details of a failed decryption beyond the verdict, which is the same for all failures (threats S3). For the
-   * operator only: a sender or destination that could read it might learn the key by trying.
+   * Details of a failed decryption. The verdict does not have them, because it must be the same for all failures
+   * (threats S3). They are for the operator only: a sender or destination that could read them might learn the key by
+   * trying.
    */
   get detail(): string | null {
     return this.#detail;
@@ -231,7 +235,7 @@ export class Decoder implements Sink {
     }
   }
 
-  /** After `end`: those who signed the message itself, not parts below it. */
+  /** Those who signed the message itself, not parts below it. Call after `end`. */
   get signers(): DecodedSigner[] {
     const { judged, layers } = this.#state;
     return judged
@@ -287,7 +291,7 @@ function firstStage(state: DecodeState, form: 'auto' | 'mail' | 'cms'): Sink {
   const object = () => cmsBody('binary', state.next.cms(state));
   return new Sniffer(FORM_OCTETS, (head) => {
     if (formOf(head) !== 'other') return object();
-    // the `From ` line of a mailbox file before a mail looks like text
+    // the `From ` line of a mailbox file, before a mail, looks like text
     if (beginsLikeHeader(head) || head.toString('latin1', 0, 5) === 'From ') return mailEntity(state);
     return new Sniffer(TEXT_BEFORE_PEM, (text) => (hasPem(text) ? object() : mailEntity(state)));
   });

@@ -7,7 +7,9 @@ import { type HashedContent, type HashedForm, SignedPart } from './signed-part.t
 import { cmsOptions, fillSigners } from './signers.ts';
 import type { DecodeState, MissingContent } from './state.ts';
 
-/** Takes the signature object of a multipart/signed (the first part's digests are complete) and fills its layer. */
+/**
+ * Takes the signature object of a multipart/signed, once the first part's digests are complete, and fills its layer.
+ */
 export function detachedSignature(state: DecodeState, layer: SignatureLayer, content: HashedContent): Sink {
   const signature = new BufferSink();
   const most = state.limits.cms.tailOctets;
@@ -31,7 +33,8 @@ function check(state: DecodeState, layer: SignatureLayer, content: HashedContent
   const valid = countValid(found);
   if (other !== undefined && valid < found.signers.length) {
     const better = countValid(read(state, layer, other, signature)) > valid;
-    // the octets that were passed on are not the signed ones: the signature is valid in a run that passes on the others
+    // The octets that were passed on are not the signed ones. The signature is valid in a run that passes on the
+    // others.
     if (better) askForLineEnds(state, layer, other);
   }
   fillSigners(state, layer, found);
@@ -79,7 +82,7 @@ function read(
   return found;
 }
 
-/** A signer with a digest that micalg did not name: a second run computes it. */
+/** A signer with a digest that micalg did not name. A second run computes it. */
 function askForDigests(state: DecodeState, tail: SignedTail, { digests }: HashedForm): void {
   if (!state.settings.reopenable) return;
   const used = tail.signers.map(({ digestAlgorithm }) => digestAlgorithm);
@@ -92,7 +95,7 @@ function askForDigests(state: DecodeState, tail: SignedTail, { digests }: Hashed
   }
 }
 
-/** For an embedded part too: the whole message is read again, if it can be. */
+/** This applies to an embedded part too: the whole message is read again, if that is possible. */
 function askForLineEnds(state: DecodeState, layer: SignatureLayer, { lineEnds }: HashedForm): void {
   if (lineEnds === null) return;
   const hints = state.retry ?? state.settings.hints;
@@ -104,8 +107,8 @@ function askForLineEnds(state: DecodeState, layer: SignatureLayer, { lineEnds }:
 
 /**
  * Takes the content of a detached signature (RFC 5652, section 5.2) and decodes it as if it stood inside; its end
- * checks the signature. Content with bare LF may have been signed as it is or with CRLF, as the first part of a
- * multipart/signed; it is taken as it is first, since nobody but the caller had it.
+ * checks the signature. Content with bare LF may have been signed as it is or with CRLF, like the first part of a
+ * multipart/signed. It is first taken as it is, since nobody but the caller has had it.
  */
 export function detachedContent(state: DecodeState, missing: MissingContent): Sink {
   const { layer, contentType, digests, signature } = missing;

@@ -1,4 +1,4 @@
-/** Chooses the next handler: the one place that knows all of them. */
+/** Chooses the next handler. This is the only file that knows all of them. */
 import { der, oids, tags } from '../../asn1/index.ts';
 import type { Sink } from '../../message/index.ts';
 import { cmsLayer } from './cms-layer.ts';
@@ -8,7 +8,7 @@ import type { DecodeState, Handlers } from './state.ts';
 
 export const handlers: Handlers = { entity: entityBody, cms: cmsLayer, content: layerContent };
 
-/** What the content of a layer is, by its content type. */
+/** What a layer holds, by its content type. */
 function layerContent(state: DecodeState, contentType: string): Sink {
   if (contentType === oids.data) return innerData(state);
   if (nestedTypes.includes(contentType)) return nested(state, contentType);
@@ -24,7 +24,7 @@ const nestedTypes: readonly string[] = [
   oids.authEnvelopedData,
 ];
 
-/** The headers (in indefinite form) that an object lacks to be a ContentInfo. */
+/** The header octets (in indefinite form) that an object lacks to be a ContentInfo. */
 function missingHeaders(head: Buffer, contentType: string): Buffer[] {
   const sequence = Buffer.from([0x30, 0x80]);
   const explicit = Buffer.concat([der.oid(contentType), Buffer.from([0xa0, 0x80])]);
@@ -36,8 +36,8 @@ function missingHeaders(head: Buffer, contentType: string): Buffer[] {
 }
 
 /**
- * A CMS type directly inside another one. RFC 5652 puts the bare structure there; some software puts a whole
- * ContentInfo. Windows and .NET encrypt either of them without its outermost tag and length, which their readers add
+ * A CMS type directly inside another one. RFC 5652 puts the bare structure there, but some software puts a whole
+ * ContentInfo. Windows and .NET encrypt either one without its outermost tag and length, and their readers add these
  * again.
  */
 function nested(state: DecodeState, contentType: string): Sink {

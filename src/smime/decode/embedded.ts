@@ -51,7 +51,7 @@ export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink 
     }
     if (type !== 'multipart' || (parameters.get('boundary') ?? '') === '') return new NullSink();
     const below = path === '' ? '' : `${path}.`;
-    // nested multiparts may each be encoded, so that their octets are decoded many times
+    // nested multiparts may each have a transfer encoding, which decodes their octets many times
     return transferDecoder(
       info.transferEncoding,
       new MultipartSplitter(
@@ -66,7 +66,7 @@ export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink 
     );
   }
 
-  /** The attachments of a winmail.dat count below it. */
+  /** Attachments of a winmail.dat are numbered below it. */
   function attachments(path: string): Sink {
     return new TnefReader({ attachment: (number) => attachment(`${path}.${number}`) });
   }
@@ -86,7 +86,9 @@ export function embeddedScanner(state: DecodeState, headers: HeaderBlock): Sink 
     });
   }
 
-  /** Numbers as in RFC 9051, section 6.4.5.1: the parts of a multipart count below the mail, else its body is 1. */
+  /**
+   * Numbers as in RFC 9051, section 6.4.5.1: the parts of a multipart are counted below the mail; any other body is 1.
+   */
   function mailBody(mail: HeaderBlock, path: string, depth: number): Sink {
     const info = entityInfo(mail);
     const divided = info.contentType.type === 'multipart' && entityKind(info) === 'plain';
@@ -120,7 +122,7 @@ function outputOf({ settings }: DecodeState, start: EmbeddedStart): Sink {
   }
 }
 
-/** Decodes one S/MIME part; a fault affects only this part. */
+/** Decodes one S/MIME part. A fault affects only this part. */
 class EmbeddedSink implements Sink, Embedded {
   readonly start: EmbeddedStart;
   readonly #state: DecodeState;
@@ -134,7 +136,7 @@ class EmbeddedSink implements Sink, Embedded {
     this.start = start;
     this.#outer = outer.part;
     this.#state = outer.below(this, outputOf(outer, start));
-    // before those found inside it
+    // before any that are found inside it
     outer.embedded.push(this);
     this.#guard(() => {
       this.#stage = open(this.#state);
@@ -161,8 +163,8 @@ class EmbeddedSink implements Sink, Embedded {
   }
 
   /**
-   * The verdict on the part, after the whole message and the part around it. Undefined if it was not S/MIME after all,
-   * or was in discarded octets.
+   * The verdict on the part, known after the whole message and the part around it. Undefined if it was not S/MIME after
+   * all, or stood in discarded octets.
    */
   result(): EmbeddedVerdict | undefined {
     const verdict = this.#outer?.isVoid ? undefined : this.#judge();

@@ -48,7 +48,7 @@ function plainEntity(state: DecodeState, headers: HeaderBlock, info: EntityInfo)
   return new TeeSink(content, embeddedScanner(state, headers));
 }
 
-/** The innermost entity, whose header may be the one the sender wants shown (RFC 9788). */
+/** The innermost entity, whose header may be the one that the sender wants shown (RFC 9788). */
 function protectedContent(state: DecodeState, headers: HeaderBlock, contentType: string | null): Sink {
   const content = contentWith(state, headers.raw, contentType);
   if (state.layers.length === 0 || !hasMimeField(headers)) return content;

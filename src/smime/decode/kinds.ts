@@ -15,11 +15,11 @@ export type EntityKind = 'cms' | 'multipart-signed' | 'plain';
 
 const cmsTypes = ['application/pkcs7-mime', 'application/x-pkcs7-mime'];
 const signatureTypes = ['application/pkcs7-signature', 'application/x-pkcs7-signature'];
-/** File extensions of RFC 8551, section 3.2.1 (.p7s with data inside is seen as an opaque signature). */
+/** File extensions of RFC 8551, section 3.2.1. A .p7s with data inside is taken for an opaque signature. */
 const cmsFile = /\.p7[mzs]$/i;
 
 /**
- * What an entity is, by its header (RFC 8551, section 3.2 and 3.9). The smime-type is ignored: in real mail it is
+ * What an entity is, by its header (RFC 8551, section 3.2 and 3.9). The smime-type is ignored: in real mail it is often
  * missing or wrong, and the ContentInfo is more reliable.
  */
 export function entityKind(info: EntityInfo): EntityKind {
@@ -34,7 +34,7 @@ export function entityKind(info: EntityInfo): EntityKind {
   return 'plain';
 }
 
-/** Either name counts. Mailers put file names into encoded words, against RFC 2047. */
+/** Either name counts. Against RFC 2047, mailers put file names into encoded words. */
 function hasCmsName({ fileName, contentType }: EntityInfo): boolean {
   const names = [fileName, contentType.parameters.get('name') ?? ''];
   return names.some((name) => cmsFile.test((name.includes('=?') ? decodeWords(name) : name).trim()));
@@ -45,8 +45,8 @@ function isProse(head: Buffer): boolean {
 }
 
 /**
- * True for the second part of an S/MIME multipart/signed. If the multipart's protocol says so, a part whose label a
- * gateway has lost counts too.
+ * True for the second part of an S/MIME multipart/signed. If the multipart's protocol says so, a part whose label was
+ * lost at a gateway counts too.
  */
 export function isSignaturePart(info: EntityInfo, protocol: string): boolean {
   const type = info.contentType.value;
@@ -60,7 +60,7 @@ function isOurProtocol(protocol: string): boolean {
 }
 
 /**
- * Decodes the body that holds a CMS object, by its Content-Transfer-Encoding; the first octets take precedence over a
+ * Decodes a body that holds a CMS object, by its Content-Transfer-Encoding. The first octets take precedence over a
  * label that cannot be right, as in mail that a gateway has changed.
  */
 export function cmsBody(transferEncoding: string, output: Sink): Sink {
@@ -69,7 +69,7 @@ export function cmsBody(transferEncoding: string, output: Sink): Sink {
     if (form !== 'other' && !(form === 'base64' && transferEncoding === 'quoted-printable')) {
       return decoderOf(form, form === 'der' ? output : twiceEncoded(output));
     }
-    // nearly every character of a text is in the base64 alphabet, so the decoder alone would not notice
+    // nearly every character of a text is in the base64 alphabet, so the decoder by itself would notice nothing
     if (transferEncoding === 'base64' && isProse(head)) {
       throw new SealpostError('transfer-encoding', 'the body is not base64: it is text');
     }
@@ -82,7 +82,7 @@ function isEncoded(transferEncoding: string): boolean {
   return !['', '7bit', '8bit', 'binary'].includes(transferEncoding);
 }
 
-/** A file in PEM or base64 that a mailer encoded again, like any other file. */
+/** A PEM or base64 file that a mailer has encoded again, like any other attachment. */
 function twiceEncoded(output: Sink): Sink {
   return new Sniffer(FORM_OCTETS, (head) => decoderOf(formOf(head), output));
 }

@@ -2,9 +2,9 @@ import { type BudgetLimits, defaultBudget } from '../../budget.ts';
 import { type CmsLimits, defaultLimits } from '../../cms/index.ts';
 import { defaultMessageLimits, type MessageLimits } from '../../message/index.ts';
 
-/** Limits for decoding one message (threats S10, S12, S13). Missing ones have their default. */
+/** Limits for decoding one message (threats S10, S12, S13). Each one that is not given has its default. */
 export interface DecodeLimits {
-  /** Nested S/MIME layers; more are `layer-limit`. Default 10. */
+  /** Nested S/MIME layers; any more are `layer-limit`. Default 10. */
   readonly layers?: number;
   /** Octets of one header block. Default 100 KiB. */
   readonly headerSize?: number;
@@ -12,11 +12,13 @@ export interface DecodeLimits {
   readonly parts?: number;
   /** Nested multiparts. Default 100. */
   readonly depth?: number;
-  /** Maximum number of S/MIME parts below a multipart; each may cost a private-key operation. Default 20. */
+  /** S/MIME parts below a multipart. Each may cost a private-key operation. Default 20. */
   readonly embedded?: number;
-  /** Units of work for the whole message; see `Budget`. Default 1,000,000, and more for a large message. */
+  /** Units of work for the whole message; see `Budget`. Default 1,000,000; more for a large message. */
   readonly work?: number;
-  /** Octets that the whole message may expand to; see `Budget`. Default 16 MiB, plus 32 for each octet of it. */
+  /**
+   * Octets that the whole message may expand to; see `Budget`. Default 16 MiB plus 32 for each octet of the message.
+   */
   readonly output?: number;
   readonly cms?: Partial<CmsLimits>;
 }

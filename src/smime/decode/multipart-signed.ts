@@ -76,7 +76,7 @@ class MultipartSigned implements Sink {
         'the second part of a multipart/signed is not an S/MIME signature',
       );
     }
-    // nothing said that it is S/MIME, and it is not: if the octets can be read again, it is plain content
+    // Nothing said that it is S/MIME, and it is not. If the octets can be read again, it is plain content.
     this.#state.retry = { ...this.#state.settings.hints, foreignMultipart: true };
     throw new SealpostError('mime-malformed', 'a multipart/signed without protocol has no S/MIME signature');
   }

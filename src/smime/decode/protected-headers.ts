@@ -12,7 +12,7 @@ import {
 import type { ProtectedHeader } from '../verdict/headers.ts';
 import { QuietSink } from './sinks.ts';
 
-/** Reads the header of the mail in a message/rfc822 as it passes through; an invalid one is ignored. */
+/** Reads the header of the mail in a message/rfc822 as it passes through. An invalid header is ignored. */
 export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): Sink {
   return new HeaderSplitter(
     (headers) => {
@@ -26,10 +26,10 @@ export function wrappedHeader(header: ProtectedHeader, limits: MessageLimits): S
 
 /**
  * Looks for parts that declare a legacy display element at their start (RFC 9788): header fields repeated in the text,
- * for mail programs that show no protected header. The octets are unchanged.
+ * for mail programs that do not show protected headers. The octets are unchanged.
  *
  * @param headers of the entity whose body is written
- * @param found receives the numbers of such leaves, counted from 1 in message order
+ * @param found receives the numbers of these leaves, counted from 1 in message order
  */
 export function legacyDisplayScanner(
   headers: HeaderBlock,

@@ -5,7 +5,7 @@ import type { SignedLineEnds } from './state.ts';
 const CR = 0x0d;
 const LF = 0x0a;
 
-/** The octets of signed content in one form, digested. */
+/** Digests over one form of the signed content. */
 export interface HashedForm {
   /** Null if the content has no other form. */
   readonly lineEnds: SignedLineEnds | null;
@@ -16,14 +16,14 @@ export interface HashedForm {
 export interface HashedContent {
   /** The form whose octets were passed on. */
   readonly given: HashedForm;
-  /** The other one, which was not passed on; undefined if there is none. */
+  /** The other form, which was not passed on; undefined if there is none. */
   readonly other: HashedForm | undefined;
 }
 
 /**
- * The first part of a multipart/signed. By RFC 8551, section 3.1.1, CRLF line ends are signed, so a mail that was
- * stored with LF verifies with CRLF instead. AS2 systems and `openssl cms -sign -binary` sign the octets unchanged,
- * including LF. If the two differ, both are hashed from the first bare LF on. **Only one of them is passed on**, and a
+ * The first part of a multipart/signed. By RFC 8551, section 3.1.1, the signature covers CRLF line ends, so a mail that
+ * was stored with LF verifies with CRLF instead. AS2 systems and `openssl cms -sign -binary` sign the octets unchanged,
+ * LF included. If the two differ, both are hashed from the first bare LF on. **Only one of them is passed on**, and a
  * signature over the other one covers octets that nobody received.
  */
 export class SignedPart implements Sink, HashedContent {
@@ -37,13 +37,13 @@ export class SignedPart implements Sink, HashedContent {
   #hasCrlf = false;
   #lineEnds: SignedLineEnds | undefined;
   #crlfDigests: ContentDigests | undefined;
-  /** Makes the form with CRLF, from the first bare LF on. */
+  /** Produces the form with CRLF, from the first bare LF on. */
   #canonical: CanonicalSink | undefined;
 
   /**
    * @param open the sink for the form that is passed on
    * @param guide `known`: the form that an earlier run found; `exact`: the octets are as the sender wrote them, so no
-   *   mail system can have changed line ends
+   *    mail system can have changed line ends
    */
   constructor(
     digests: ContentDigests,
@@ -95,7 +95,7 @@ export class SignedPart implements Sink, HashedContent {
     return this.#next;
   }
 
-  /** The likely form is chosen; a wrong choice costs a second run. */
+  /** Chooses the likely form. A wrong choice costs a second run. */
   #fork(): CanonicalSink {
     this.#lineEnds = this.#known ?? (this.#exact || this.#hasCrlf ? 'as-received' : 'crlf');
     this.#crlfDigests = this.#digests.fork();

@@ -6,7 +6,7 @@ import { unique } from '../verdict/verdict.ts';
 import type { SignatureLayer } from '../verdict/verdict-schema.ts';
 import type { DecodeSettings, DecodeState } from './state.ts';
 
-/** What every CmsReader here is given. */
+/** What every CmsReader in this room is given. */
 export function cmsOptions({ settings }: DecodeState): CmsOptions {
   const { trust, at, budget, limits } = settings;
   return {
@@ -14,7 +14,7 @@ export function cmsOptions({ settings }: DecodeState): CmsOptions {
     identities: settings.identities,
     limits: limits.cms,
     budget,
-    // a signer may leave the certificate out when the receiver has it
+    // a signer may leave the certificate out if the receiver has it
     known: {
       find: (word) =>
         [trust.pinned, trust.intermediates, trust.anchors].flatMap((each) =>
@@ -26,7 +26,7 @@ export function cmsOptions({ settings }: DecodeState): CmsOptions {
   };
 }
 
-/** Writes what became known of the signers into their layer. */
+/** Writes what became known about the signers into their layer. */
 export function fillSigners(state: DecodeState, layer: SignatureLayer, tail: SignedTail): void {
   layer.certificates = tail.certificates.length + tail.otherCertificates;
   const { room } = state;
@@ -44,7 +44,7 @@ export function fillSigners(state: DecodeState, layer: SignatureLayer, tail: Sig
   layer.weak = unique(judged.flatMap(({ report, trust }) => [...report.weak, ...trust.weak]));
 }
 
-/** Judges whom a valid signature is from; of several certificates for its key the first that is trusted counts. */
+/** Judges who made a valid signature. Of several certificates for its key, the first trusted one counts. */
 function judgeSignature(
   report: SignerReport,
   bag: MessageBag,

@@ -3,7 +3,7 @@ import { SealpostError } from '../../errors.ts';
 import { NullSink, type Sink } from '../../message/index.ts';
 import type { VerdictContent } from '../verdict/verdict-schema.ts';
 
-/** An error of the caller's own sink: no fault of the message, so no verdict is made of it. */
+/** An error of the caller's own sink. It is no fault of the message, so it does not become a verdict. */
 export class OutputError extends Error {
   constructor(cause: unknown) {
     super('the output of the decoder failed', { cause });
@@ -11,16 +11,16 @@ export class OutputError extends Error {
 }
 
 /**
- * Content up to this many octets is kept until the message has turned out good. Most of it is, and a digest of one
- * buffer takes half the time of one that is opened, fed three times and closed.
+ * Content up to this many octets is kept until the message has turned out good. Most content is that small, and one
+ * digest over a whole buffer takes half the time of one that is opened, fed three times and closed.
  */
 const SMALL = 64 * 1024;
 
-/** Passes the content on to the caller's sink and notes what it was. */
+/** Passes the content on to the caller's sink, and records what it was. */
 export class ContentSink implements Sink {
   readonly #output: Sink;
   readonly #digest: boolean;
-  /** Undefined once there is more than a small content. */
+  /** Undefined once there is too much to be kept. */
   #held: Buffer[] | undefined = [];
   #hash: Hash | undefined;
   #octets = 0;
@@ -56,7 +56,7 @@ export class ContentSink implements Sink {
 
   end(): void {}
 
-  /** To be called once, when the whole message was good: ends the caller's sink. */
+  /** Call this once, when the whole message has turned out good. It ends the caller's sink. */
   finish(): VerdictContent {
     const [first] = this.#held ?? [];
     const whole = this.#held !== undefined && this.#held.length > 1 ? Buffer.concat(this.#held) : first;
@@ -76,7 +76,7 @@ export class ContentSink implements Sink {
   }
 }
 
-/** Lets no fault out: a search is beside the message's own way. */
+/** Swallows any fault: a search runs beside the message's own decoding, and must not affect it. */
 export class QuietSink implements Sink {
   #inner: Sink;
 

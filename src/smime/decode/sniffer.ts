@@ -1,8 +1,8 @@
 import type { Sink } from '../../message/index.ts';
 
 /**
- * Holds the first octets back until there are enough of them (or the end comes) to choose the sink that
- * gets everything. A first chunk that is large enough goes through without a copy.
+ * Holds back the first octets until there are enough of them (or the end comes) to choose the sink for everything. If
+ * the first chunk is large enough, it passes without a copy.
  */
 export class Sniffer implements Sink {
   readonly #need: number;
@@ -42,7 +42,7 @@ export class Sniffer implements Sink {
   }
 }
 
-/** What the first octets of a file or body are. */
+/** The form of a file or body, judged by its first octets. */
 export type Form = 'der' | 'pem' | 'base64' | 'uuencode' | 'other';
 
 /** How many octets `formOf` needs. */
@@ -54,14 +54,14 @@ export const FORM_OCTETS = 128;
  * begins with M.
  */
 export function formOf(octets: Buffer): Form {
-  // never more than that, so that the size of the first chunk does not matter
+  // never more than that, so that the result does not depend on the size of the first chunk
   const end = Math.min(octets.length, FORM_OCTETS);
   let start = 0;
-  // a byte order mark, then white space, added by an editor or mailer
+  // a byte order mark, then white space, as editors and mailers add it
   if (octets[0] === 0xef && octets[1] === 0xbb && octets[2] === 0xbf) start = 3;
   while (start < end && isSpace(octets[start] ?? 0)) start++;
   if (octets[0] === 0x30 && isContentInfo(octets, end)) return 'der';
-  // nothing else starts with another letter; most heads are decided here
+  // nothing else starts with another letter; this decides most heads
   if (!formBeginnings.includes(octets[start] ?? 0)) return 'other';
   if (octets[start] === LETTER_M) return isBase64Line(octets, start, end) ? 'base64' : 'other';
   const text = octets.toString('latin1', start, end);
@@ -69,7 +69,7 @@ export function formOf(octets: Buffer): Form {
   return /^begin [0-7]{3,4} /.test(text) ? 'uuencode' : 'other';
 }
 
-/** True if there are only characters of base64 up to the end of the line, at least four, then blanks. */
+/** True if only base64 characters (at least four) and then blanks follow up to the end of the line. */
 function isBase64Line(octets: Buffer, start: number, end: number): boolean {
   let at = start;
   while (at < end && isBase64(octets[at] ?? 0)) at++;
@@ -101,14 +101,14 @@ function isSpace(octet: number): boolean {
 function isContentInfo(octets: Buffer, end: number): boolean {
   const length = octets[1] ?? 0;
   const identifier = length < 0x80 ? 2 : 2 + (length & 0x7f);
-  // a length of more than 8 octets is invalid; BerStream says so more clearly than a mail parser
+  // a length of more than 8 octets is invalid, and BerStream says so more clearly than a mail parser
   if (length >= 0x80 && identifier > 10) return true;
   return identifier < end && octets[identifier] === 0x06;
 }
 
 const COLON = 0x3a;
 
-/** True for a field name (RFC 5322, section 3.6.8), perhaps white space, and a colon. */
+/** True for a field name (RFC 5322, section 3.6.8), optional white space, and a colon. */
 export function beginsLikeHeader(head: Buffer): boolean {
   const end = Math.min(head.length, FORM_OCTETS);
   let at = 0;
@@ -131,7 +131,7 @@ const knownTypes = [
   ),
 ];
 
-/** True for a ContentInfo of one of them. */
+/** True for a ContentInfo of one of these types. */
 export function isKnownContentInfo(head: Buffer): boolean {
   const length = head[1] ?? 0;
   const at = length < 0x80 ? 2 : 2 + (length & 0x7f);

@@ -11,9 +11,9 @@ import type { EmbeddedVerdict, Layer, SignatureLayer } from '../verdict/verdict-
 import type { SettledLimits } from './limits.ts';
 import { ContentSink } from './sinks.ts';
 
-/** What a first run over a message found for a second one. */
+/** What the first run over a message found out for the second. */
 export interface Hints {
-  /** Digests to hash a multipart/signed with; undefined: those that its micalg names, else all. */
+  /** Digests to hash a multipart/signed with. Undefined: those that its micalg names, or else all. */
   readonly digests: readonly string[] | undefined;
   /** A multipart/signed without a protocol turned out not to be S/MIME. */
   readonly foreignMultipart: boolean;
@@ -30,7 +30,7 @@ export const noHints: Hints = { digests: undefined, foreignMultipart: false, lin
 export interface MissingContent {
   readonly layer: SignatureLayer;
   readonly contentType: string;
-  /** Those of the signers. */
+  /** The digests that its signers use. */
   readonly digests: readonly string[];
   /** The ContentInfo. */
   readonly signature: Buffer;
@@ -38,26 +38,26 @@ export interface MissingContent {
 
 /** What is known about an S/MIME part below the message before it is decoded. */
 export interface EmbeddedStart {
-  /** As in the verdict; no two of a message have the same. */
+  /** As in the verdict. No two parts of a message have the same. */
   readonly path: string;
-  /** Of the part, not of what it holds. */
+  /** The header of the part itself, not of what it holds. */
   readonly contentType: string;
 }
 
 /** An S/MIME part below the message, decoded by itself. */
 export interface Embedded {
   readonly start: EmbeddedStart;
-  /** After `result`: its content is void. */
+  /** Known after `result`: its content is void. */
   readonly isVoid: boolean;
-  /** Its verdict, after the whole message; undefined if it is void. */
+  /** Its verdict, known after the whole message; undefined if it is void. */
   result(): EmbeddedVerdict | undefined;
-  /** After `result`: the line ends with which another run would find more valid signatures. */
+  /** Known after `result`: the line ends with which another run would find more valid signatures. */
   readonly lineEnds: Hints['lineEnds'] | undefined;
 }
 
 /**
- * Chooses what handles the next layer. The handlers call each other only through this table, which `dispatch.ts` fills,
- * so that their files do not import each other.
+ * Chooses what handles the next layer. Handlers call each other only through this table, which `dispatch.ts` fills, so
+ * their files do not import each other.
  */
 export interface Handlers {
   /** The body of an entity, by its header: the next layer, or the content with that header. */
@@ -82,7 +82,8 @@ export interface DecodeSettings {
   /** True if the octets can be read again, so that hashing may start with only the stated digest. */
   readonly reopenable: boolean;
   /**
-   * The caller has the content of a detached signature. Never for an embedded part, which is not what the caller means.
+   * Whether the caller has the content of a detached signature. Never for an embedded part, which is not what the
+   * caller means.
    */
   readonly hasDetached: boolean;
   /** Whether the verdict has the SHA-256 of the content. */
@@ -97,21 +98,21 @@ export class DecodeState {
   readonly next: Handlers;
   readonly content: ContentSink;
   readonly layers: Layer[] = [];
-  /** S/MIME parts below the content, as they are found; of the whole message, in one list. */
+  /** S/MIME parts below the content, in the order found. One list for the whole message. */
   readonly embedded: Embedded[];
-  /** The room that text from the sender has in the verdict, for the whole message. */
+  /** The room that the verdict has for text from the sender, for the whole message. */
   readonly room: VerdictRoom;
-  /** Signers as they are judged, those of embedded parts included. */
+  /** Signers as they are judged, including those of embedded parts. */
   readonly judged: JudgedSigner[];
-  /** The embedded part that is decoded here; undefined for the message itself. */
+  /** The embedded part that is being decoded; undefined for the message itself. */
   readonly part: Embedded | undefined;
-  /** Layers around the embedded part, which count for the limit. */
+  /** Layers around the embedded part, which count towards the limit. */
   readonly #layersAbove: number;
   /** The signature whose content the caller has. */
   missing: MissingContent | undefined;
-  /** Header of the mail as received; none for a bare CMS object. */
+  /** The header of the mail as received; none for a bare CMS object. */
   outer: HeaderBlock | undefined;
-  /** Header of the innermost entity, where layers protect it. */
+  /** The header of the innermost entity, if layers protect it. */
   header: ProtectedHeader | undefined;
   /** An innermost entity was reached. */
   hasContent = false;
@@ -167,12 +168,12 @@ export class DecodeState {
     this.layers.push(layer);
   }
 
-  /** The name of an entered layer, the same in each run over the message. */
+  /** A name for an entered layer that is the same in each run over the message. */
   placeOf(layer: Layer): string {
     return `${this.part?.start.path ?? ''}#${this.layers.indexOf(layer)}`;
   }
 
-  /** The innermost entity starts: everything from here on is content. */
+  /** The innermost entity starts. Everything from here on is content. */
   beginContent(contentType: string | null): Sink {
     this.hasContent = true;
     this.content.contentType = contentType;

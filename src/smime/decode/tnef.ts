@@ -15,11 +15,11 @@ const LONGEST_CLASS = 256;
 export interface TnefHandler {
   /** Such as `IPM.Note.SMIME`. */
   messageClass?(name: string): void;
-  /** The sink of the attachment with this number (from 1); it ends where the data ends. */
+  /** Returns the sink for the attachment with this number (from 1). It ends where the data ends. */
   attachment?(number: number): Sink;
 }
 
-/** A winmail.dat, by its type or, from gateways that do not know it, by its name. */
+/** Recognizes a winmail.dat by its type or, from gateways that do not know the type, by its name. */
 export function isTnef({ contentType, fileName }: EntityInfo): boolean {
   return (
     ['application/ms-tnef', 'application/vnd.ms-tnef'].includes(contentType.value) ||
@@ -27,16 +27,16 @@ export function isTnef({ contentType, fileName }: EntityInfo): boolean {
   );
 }
 
-/** What Outlook calls a message whose one attachment is the S/MIME object (MS-OXOSMIME, section 2.1.3.1). */
+/** Outlook's class for a message whose only attachment is the S/MIME object (MS-OXOSMIME, section 2.1.3.1). */
 export function isSmimeClass(name: string): boolean {
   return /\.SMIME(?:\.|$)/i.test(name);
 }
 
 /**
  * Reads a TNEF stream (MS-OXTNEF) as far as S/MIME needs it: the class of the message and the data of its attachments.
- * Everything else is skipped; only one attribute's head is buffered. Checksums are ignored, because they protect
- * nothing and some writers get them wrong. The library on npm (node-tnef) has no types, takes only whole files, and
- * includes a logger and a command line.
+ * Everything else is skipped, and only the head of an attribute is buffered. Checksums are ignored, because they
+ * protect nothing and some writers get them wrong. The library on npm (node-tnef) has no types, takes only whole files,
+ * and includes a logger and a command line.
  *
  * Errors: `mime-malformed` if it is not TNEF, or is truncated.
  */
@@ -101,7 +101,7 @@ export class TnefReader implements Sink {
       write: (chunk) => {
         name += chunk.toString('latin1');
       },
-      // a C string
+      // a C string, so its NUL is cut off
       end: () => this.#handler.messageClass?.(name.replace(/\0.*$/s, '')),
     };
   }

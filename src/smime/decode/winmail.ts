@@ -5,7 +5,7 @@ import { beginsLikeHeader, FORM_OCTETS, formOf, isKnownContentInfo, Sniffer } fr
 import type { DecodeState } from './state.ts';
 import { isSmimeClass, TnefReader } from './tnef.ts';
 
-/** Octets of a body in which the class of the message must be; writers put it at the start. */
+/** Octets of a body within which the class of the message must appear. Writers put it at the start. */
 export const WINMAIL_PROBE = 4096;
 
 /** True if the start of a winmail.dat says that the whole message is S/MIME. */
@@ -23,14 +23,14 @@ export function isSmimeWinmail(head: Buffer, transferEncoding: string): boolean 
     probe.write(Buffer.from(head));
     probe.end();
   } catch (error) {
-    // cut off here, so it ends in the middle
+    // the octets were cut off here, so they end in the middle
     if (!(error instanceof SealpostError)) throw error;
   }
   return found;
 }
 
 /**
- * The body of a winmail.dat whose message is S/MIME: its one attachment is the CMS object or the multipart/signed
+ * The body of a winmail.dat whose message is S/MIME. Its only attachment is the CMS object or the multipart/signed
  * (MS-OXOSMIME, section 2.2), and is decoded as if it were not wrapped.
  */
 export function smimeWinmail(state: DecodeState, transferEncoding: string): Sink {

@@ -9,8 +9,8 @@ const PROBE = 4096;
 
 /**
  * Takes decrypted id-data that may be wrapped in an OCTET STRING, as .NET Core 2 wrote it, and passes on what is
- * inside. It counts as wrapped only if its DER length matches the content: exactly for short content, up to the padding
- * for long content.
+ * inside. It counts as wrapped only if its DER length matches the content: exactly for short content, and up to the
+ * padding for long content.
  *
  * Errors: `cms-malformed` if a long one does not end with the content.
  */
@@ -28,9 +28,9 @@ export function unwrapped(known: NonNullable<EnvelopedHead['contentOctets']>, op
 }
 
 interface DerHeader {
-  /** Of the header itself. */
+  /** Octets of the header itself. */
   readonly octets: number;
-  /** Of what follows it. */
+  /** Octets that follow the header. */
   readonly length: number;
 }
 

@@ -2,20 +2,20 @@ import type { Sink } from '../../message/index.ts';
 
 /** Up to this size, a CMS object is written in DER with definite lengths, which even the oldest readers accept. */
 const DEFINITE_OCTETS = 1024 * 1024;
-/** Content that is held is given on in chunks of this size. */
+/** Content that was held back is passed on in chunks of this size. */
 const CHUNK = 64 * 1024;
-/** Maximum kept for later messages: a process works on few at once. */
+/** Buffers kept for later messages, at most. A process works on few messages at once. */
 const SPARE_STORES = 4;
 
 /**
- * Reusable memory for content, wiped after use. Buffers allocated per message of some hundred KiB live just long enough
- * to count as old, and 20 to 40 MB of garbage would accumulate.
+ * Reusable memory for content, wiped after use. Buffers of some hundred KiB, allocated per message, live just long
+ * enough to count as old, so 20 to 40 MB of garbage would build up.
  */
 const spare: Buffer[] = [];
 
 /**
- * Collects small content and writes it at once. Beyond the limit, everything goes to a streaming writer. Octets passed
- * on are only valid until this ends, when the later stages, up to the outermost base64, are done with them.
+ * Collects small content and writes it in one piece. Beyond the limit, everything goes to a streaming writer. Octets
+ * passed on are only valid until this ends; by then the later stages, up to the outermost base64, are done with them.
  */
 export class DefiniteOrStreaming implements Sink {
   readonly #output: Sink;
@@ -65,7 +65,9 @@ export class DefiniteOrStreaming implements Sink {
     this.#length += chunk.length;
   }
 
-  /** What is held, in chunks of one size: a digest or cipher called for each small one costs more than the copy. */
+  /**
+   * What is held back, in chunks of one size: calling a digest or cipher for each small chunk costs more than the copy.
+   */
   #content(): Buffer[] {
     const whole = this.#store?.subarray(0, this.#length) ?? Buffer.concat(this.#held, this.#length);
     const chunks: Buffer[] = [];

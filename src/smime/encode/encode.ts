@@ -7,7 +7,7 @@ const CHUNK = 64 * 1024;
 /** Octets that are collected before they are passed on. */
 const BATCH = 128 * 1024;
 
-/** A message, or a function that opens it each time, such as a file. */
+/** A message, or a function that opens it anew each time, such as one that reads a file. */
 export type EncodeInput =
   | Buffer
   | Iterable<Buffer>
@@ -15,15 +15,15 @@ export type EncodeInput =
   | (() => Iterable<Buffer> | AsyncIterable<Buffer>);
 
 /**
- * Signs and encrypts a message as a stream: what comes out can be sent while the rest is still read.
+ * Signs and encrypts a message as a stream: what comes out can be sent while the rest is still being read.
  *
- * For multipart/signed every part must be 7bit (RFC 8551, section 3.1.3). Large parts that are so already, labelled
- * or not, are only left as they are where the message can be read twice: as a Buffer or by a function. In a stream
- * they get quoted-printable or base64, since a label that is not true would break the signature on its way.
+ * For multipart/signed, every part must be 7bit (RFC 8551, section 3.1.3). Large parts that already are, labelled or
+ * not, are left as they are only if the message can be read twice: as a Buffer or by a function. In a stream they get
+ * quoted-printable or base64, since a false label would break the signature in transit.
  *
  * @param message a full mail (RFC 5322) with CRLF or LF line ends
- * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with
- *   certificates and keys before the first chunk
+ * @returns the encoded mail in chunks, CRLF line ends; rejects as `Encoder` throws, for what is wrong with certificates
+ *    and keys before the first chunk
  */
 export async function* encode(message: EncodeInput, options: EncodeOptions): AsyncIterable<Buffer> {
   const encoding = settle(options);
@@ -52,7 +52,7 @@ export function encodeSync(message: Buffer, options: EncodeOptions): Buffer {
   return output.toBuffer();
 }
 
-/** Signs and encrypts a tiny message. Errors: those of certificates and keys. */
+/** Signs and encrypts a tiny message, to see whether it works. Errors: those of certificates and keys. */
 function prove({ randomBytes: _, budget: __, ...options }: EncodeOptions): void {
   encodeSync(Buffer.from('\r\n'), options);
 }

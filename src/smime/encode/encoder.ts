@@ -29,7 +29,7 @@ import { attachmentField, splitHeader } from './outer-header.ts';
 
 /**
  * Signs, encrypts and compresses one message that is pushed in chunks of any size, in constant memory. The input is a
- * full mail (RFC 5322). Its Content-* fields and body become the protected entity, with CRLF line ends; its other
+ * full mail (RFC 5322). Its Content-* fields and body become the protected entity, with CRLF line ends. Its other
  * fields stay outside (with header protection also inside), except Bcc, which nobody may see.
  *
  * Errors: `encode-recipient`, `encode-signer`, `encode-policy`; `mime-limit`, `mime-malformed` for the message.
@@ -40,11 +40,11 @@ export class Encoder implements Sink {
   readonly #octetCost: number;
   #octets = 0;
 
-  /** @param survey result of a first pass over the same message; avoids needless transfer encodings */
+  /** @param survey result of a first pass over the same message; it avoids needless transfer encodings */
   constructor(output: Sink, options: EncodeOptions | Encoding, survey?: TransferSurvey) {
     const encoding = settle(options);
     checkParties(encoding);
-    // an unwrapped entity passes through servers unchanged, like one signed in clear
+    // an unwrapped entity passes through servers unchanged, like one that is signed in clear
     const mode = isEntityDetached(encoding) || isClear(encoding) ? 'signed' : 'binary-only';
     const { limits } = encoding;
     this.#budget = limits.budget;
@@ -54,7 +54,7 @@ export class Encoder implements Sink {
       const { outer, inner } = halves(headers, encoding);
       for (const field of outer) output.write(field);
       output.write(Buffer.from('MIME-Version: 1.0\r\n'));
-      // canonical before signing, because a later hop would change it otherwise (threats S14)
+      // made canonical before signing, because a later hop would otherwise change it (threats S14)
       const canonical = new CanonicalSink(stackLayers(output, encoding), 'cr-and-lf');
       return entitySink(inner, canonical, {
         mode,
@@ -91,7 +91,7 @@ function octetCost(encoding: Encoding): number {
   );
 }
 
-/** The cost of signers and recipients, whose number the operator chooses. */
+/** The cost of signers and recipients, of which the operator chooses the number. */
 function keyCost(encoding: Encoding): number {
   const { signers, recipients } = encoding;
   const once = signers.reduce((sum, { certificate }) => sum + costs.rsaPrivate(bitsOf(certificate)), 0);
@@ -99,13 +99,13 @@ function keyCost(encoding: Encoding): number {
   return signing + recipients.length * (costs.key + costs.rsaPublic(4096, 64));
 }
 
-/** Of an RSA key; others sign faster than one of 2,048 bits. */
+/** Bits of an RSA key. Any other key signs faster than one of 2,048 bits, and counts as that. */
 function bitsOf({ publicKeyInfo }: Certificate): number {
   const { family, bits = 2048 } = keyTraits(publicKeyInfo);
   return family === 'rsa' ? bits : 2048;
 }
 
-/** A first pass over a message: records in `survey` which parts are 7bit. Produces no output. */
+/** A first pass over a message, which records in `survey` which parts are 7bit. It produces no output. */
 export function surveyMessage(encoding: Encoding, survey: TransferSurvey): Sink {
   const { limits } = encoding;
   const { budget } = limits;
@@ -137,7 +137,7 @@ function halves({ fields }: HeaderBlock, encoding: Encoding): ReturnType<typeof 
   return { outer, inner: attachment === undefined ? inner : [...inner, attachment] };
 }
 
-/** The subject to repeat in the text for mail programs that do not show the protected one; undefined if not needed. */
+/** The subject to repeat in the text, for mail programs that do not show the protected one; undefined if not needed. */
 function hiddenSubject(headers: HeaderBlock, encoding: Encoding): string | undefined {
   const { headerProtection, legacyDisplay } = encoding;
   if (!legacyDisplay || !headerProtection || !isEncrypted(encoding)) return undefined;
@@ -154,7 +154,7 @@ interface EntityHow {
   subject: string | undefined;
 }
 
-/** Takes the body; writes it after its header to `output`, which it ends. */
+/** Takes the body, writes it to `output` after its header, and ends `output`. */
 function entitySink(
   header: readonly Buffer[],
   output: Sink,

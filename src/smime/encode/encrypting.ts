@@ -44,7 +44,7 @@ const OAEP_BITS = 4096;
 function recipientOptions(certificate: Certificate, encoding: Encoding): RecipientOptions {
   const kind = encryptingKind(certificate);
   if (kind === 'rsa' || kind === 'rsaes-oaep') {
-    // RFC 4055 section 4.1: the key may only be used with the parameters given beside it
+    // RFC 4055 section 4.1: the key may only be used with the parameters that are given beside it
     const bound = boundOaep(certificate.publicKeyInfo);
     if (bound !== undefined) return { certificate, oaep: { digest: bound.digest.name, label: bound.label } };
     const digest = /^oaep-(.+)$/.exec(keyTransport(certificate, encoding))?.[1];

@@ -22,7 +22,7 @@ export function layersOf(encoding: Encoding): Layer[] {
 }
 
 /**
- * The stages from the inner entity to the output.
+ * Builds the stages from the inner entity to the output.
  *
  * Errors: `encode-policy` if no layer is asked for; those of the layers.
  */
@@ -39,7 +39,7 @@ export function stackLayers(output: Sink, encoding: Encoding): Sink {
       insideCms = false;
       continue;
     }
-    // nothing but a CMS object carries binary through any transport (RFC 8551, section 3.1.3)
+    // only a CMS object carries binary data through every transport (RFC 8551, section 3.1.3)
     const binary = insideCms && encoding.innerTransferEncoding === 'binary';
     target.write(cmsHeader(smimeTypeOf(layer, encoding), binary ? 'binary' : 'base64'));
     target = cmsSink(binary ? target : new Base64Encoder(target), layer, encoding);
@@ -53,7 +53,7 @@ export function isEntityDetached(encoding: Encoding): boolean {
   return encoding.sign === 'detached' && layersOf(encoding).at(-1) === 'signed';
 }
 
-/** How many CMS objects stand one in the other; undefined where one of them is compressed. */
+/** How many CMS objects are nested in each other; undefined if one of them is compressed. */
 export function objectsOf(encoding: Encoding): number | undefined {
   const layers = layersOf(encoding);
   if (layers.includes('compressed')) return undefined;

@@ -19,8 +19,9 @@ import { withoutParameters } from './outer-header.ts';
 
 /**
  * Takes a MIME entity and writes it with a legacy display element in each main body part (RFC 9788, sections 5.2.2 and
- * 5.2.3): the subject that the outer header hides, at the start of the text, for mail programs that show no protected
- * header. The output is not ended. A part that cannot have it (another charset, HTML without a body) stays unchanged.
+ * 5.2.3): the subject that the outer header hides, at the start of the text, for mail programs that do not show
+ * protected headers. The output is not ended. A part that cannot have the element (another charset, HTML without a
+ * body) stays unchanged.
  *
  * Errors: `mime-limit`, `mime-malformed`.
  */
@@ -49,7 +50,7 @@ function bodyOf(headers: HeaderBlock, place: Place, depth: number): Sink {
   writeRaw(headers, output);
   const divisible = type === 'multipart' && boundary !== '' && isIdentity && depth < limits.depth;
   if (!divisible || value === 'multipart/signed' || value === 'multipart/encrypted') return openTo(output);
-  // every alternative is the body; of other multiparts, the first part
+  // every alternative is the body; of other multiparts, the first part is
   const isMain = (index: number) => value === 'multipart/alternative' || index === 0;
   return rewriteMultipart(boundary, { output, limits, mode: 'binary-only' }, (index) =>
     isMain(index) ? new HeaderSplitter((inner) => bodyOf(inner, place, depth + 1), limits) : openTo(output),
@@ -60,14 +61,14 @@ function isAttachment(headers: HeaderBlock): boolean {
   return /^\s*attachment\b/i.test(headers.get('content-disposition') ?? '');
 }
 
-/** Charsets in which ASCII octets are not characters. */
+/** Charsets in which ASCII octets do not stand for ASCII characters. */
 function isWide(charset: string | undefined): boolean {
   return /^(?:utf-?(?:16|32|7)|ucs|iso-10646|ebcdic|cp(?:037|500))/i.test(charset ?? '');
 }
 
 interface Element {
   octets: Buffer;
-  /** Of the part, if the element needs another one. */
+  /** The charset that the part must have for the element, if not its own. */
   charset?: 'utf-8';
 }
 
@@ -106,10 +107,10 @@ function plainLeaf(
   return decoded(encoded);
 }
 
-/** Octets in which the body element is searched. */
+/** Octets within which the body element must start. */
 const HTML_PROBE = 256 * 1024;
 
-/** An HTML part: its header is written once it is known whether there is a body element. */
+/** An HTML part. Its header is written once it is known whether there is a body element. */
 class HtmlLeaf implements Sink {
   readonly #headers: HeaderBlock;
   readonly #element: Buffer;

@@ -6,55 +6,58 @@ import { type Protection, type ProtectionSettings, protectionOf } from './preset
 
 /** Who signs, and for whom the message is encrypted. */
 export interface Parties {
-  /** Signs, in the form that `sign` says. Not given: nobody signs. */
+  /** Signs, in the form that `sign` says. Default: nobody signs. */
   readonly identity?: Identity | undefined;
-  /** More signers over the same content, such as one with another algorithm. */
+  /** More signers over the same content, for instance with another algorithm. */
   readonly coSigners?: readonly Identity[] | undefined;
-  /** Their keys may be of any kinds: RSA, Diffie-Hellman, EC, X25519, X448, ML-KEM. Not given: nothing is encrypted. */
+  /**
+   * The certificates to encrypt for. Their keys may be of any kind: RSA, Diffie-Hellman, EC, X25519, X448, ML-KEM.
+   * Default: nothing is encrypted.
+   */
   readonly recipients?: readonly Certificate[] | undefined;
   /**
-   * The own certificate that answers are to be encrypted for (RFC 8551, section 2.5.3), sent along; the signer's, if it
-   * may encrypt, unless given.
+   * Our own certificate that replies should be encrypted for (RFC 8551, section 2.5.3). It is sent along. Default: the
+   * signer's, if it may encrypt.
    */
   readonly encryptionCertificate?: Certificate | undefined;
-  /** What signing-time says; needed by who signs. */
+  /** The signing-time. Required for signing. */
   readonly at?: Date | undefined;
-  /** The operator's explicit word for weak ciphers and digests. */
+  /** The operator's explicit permission for weak ciphers and digests. */
   readonly allowWeak?: boolean | undefined;
   /** Explicitly allows a message that is neither signed nor encrypted nor compressed. */
   readonly unprotected?: boolean | undefined;
 }
 
 /**
- * How a message is protected: `Protection`, whose missing settings are those of the preset `default`, and who takes
- * part. A setting of a partner reaches the layer that reads it by its name alone.
+ * How a message is protected (`Protection`, whose missing settings come from the preset `default`), and who takes part.
+ * A setting of a partner reaches the layer that reads it by its name alone.
  */
 export interface EncodeOptions extends Parties, ProtectionSettings {
-  /** Content ciphers for smimeCapabilities, the preferred one first; what the decoder here prefers unless given. */
+  /** Content ciphers for smimeCapabilities, the preferred one first. Default: those that this decoder prefers. */
   readonly capabilities?: readonly string[];
   readonly limits?: MessageLimits;
-  /** The budget of this message; a new one with the defaults unless given. */
+  /** The budget of this message. Default: a new one. */
   readonly budget?: Budget;
   readonly randomBytes?: (size: number) => Buffer;
 }
 
-/** Options with nothing left open. */
+/** Options in which nothing is left open. */
 export interface Encoding extends Protection, Pick<EncodeOptions, 'capabilities' | 'randomBytes'> {
   /** If empty, nobody signs. */
   readonly signers: readonly Identity[];
   /** Each once, including our own certificate for `encryptToSelf`. If empty, nothing is encrypted. */
   readonly recipients: readonly Certificate[];
-  /** Encryption was asked for, but for nobody. */
+  /** Encryption was requested, but there is nobody to encrypt for. */
   readonly lacksRecipients: boolean;
   readonly encryptionCertificate: Certificate | undefined;
   readonly at: Date | undefined;
   readonly allowWeak: boolean;
   readonly unprotected: boolean;
-  /** With the budget of the message. */
+  /** Includes the budget of the message. */
   readonly limits: MessageLimits & { readonly budget: Budget };
 }
 
-/** Settles options, once for all passes over a message. It throws nothing: see `checkParties`. */
+/** Settles options, once for all passes over a message. Throws nothing: see `checkParties`. */
 export function settle(options: EncodeOptions | Encoding): Encoding {
   if ('signers' in options) return options;
   const { identity, coSigners = [], encryptionCertificate, at, limits = defaultMessageLimits } = options;
@@ -100,7 +103,7 @@ function recipientsOf(
   return [...new Map(all.map((certificate) => [certificate.thumbprint, certificate])).values()];
 }
 
-/** Errors: one of `code` that names the certificate, when its key is weaker than is asked for. */
+/** Throws `code`, naming the certificate, if its key is weaker than required. */
 function checkKey(
   certificate: Certificate,
   { minimumRsaBits, curves }: Protection,
@@ -113,7 +116,7 @@ function checkKey(
       hint: 'use a certificate with a longer key, or another preset',
     });
   }
-  // node looks a key's details up at each question
+  // node looks a key's details up each time they are read
   const namedCurve =
     curves === undefined ? undefined : certificate.publicKey.asymmetricKeyDetails?.namedCurve;
   if (namedCurve !== undefined && curves?.includes(namedCurve) === false) {

@@ -6,19 +6,17 @@ import {
   traceField,
 } from '../../message/index.ts';
 
-/*
- * Which header fields are outside the protection, and which inside (RFC 9788 for header protection).
- */
+/* Which header fields go outside the protection, and which inside (RFC 9788 for header protection). */
 
-/** Fields that say something about the body: they move inside. */
+/** Fields that describe the body. They move inside. */
 const isContentField = ({ key }: HeaderField): boolean => key.startsWith('content-');
 
 /** Nobody may see Bcc. MIME-Version is rewritten. HP-Outer is written only here. */
 const dropped = ['bcc', 'resent-bcc', 'mime-version', 'hp-outer'];
 
 /**
- * The fields that may be outside the protection, where every mail server reads them. Any other field goes inside only:
- * an invented field cannot leak anything, and content that was mistaken for a header stays protected.
+ * The fields that may stand outside the protection, where every mail server reads them. Any other field goes inside
+ * only: an invented field cannot leak anything, and content that was mistaken for a header stays protected.
  */
 const outerFields: ReadonlySet<string> = new Set([
   // RFC 5322, sections 3.6.1 to 3.6.5: what servers and mail programs need; the subject by the confidentiality policy
@@ -27,7 +25,7 @@ const outerFields: ReadonlySet<string> = new Set([
   ...['auto-submitted', 'disposition-notification-to', 'disposition-notification-options'],
 ]);
 
-/** Fields that transport adds (RFC 5322, sections 3.6.6 and 3.6.7, and signatures): outside only. */
+/** Fields that transport adds (RFC 5322, sections 3.6.6 and 3.6.7, and signatures). They stand outside only. */
 const traceFields: ReadonlySet<string> = new Set([
   ...['return-path', 'received', 'delivered-to', 'received-spf', 'authentication-results', 'dkim-signature'],
   ...['arc-seal', 'arc-message-signature', 'arc-authentication-results'],
@@ -40,13 +38,13 @@ const isTrace = ({ key }: HeaderField): boolean => traceFields.has(key);
 /** The header of a mail in two halves, each field with CRLF line ends. */
 export interface SplitHeader {
   readonly outer: readonly Buffer[];
-  /** Before Content-Type and the other fields of the entity, which come last. */
+  /** What goes before Content-Type and the other fields of the entity, which come last. */
   readonly inner: readonly Buffer[];
 }
 
 /**
- * @param protect undefined: inside are the Content fields, and those that may not stand outside; `clear` and `cipher`
- *   are the values of the hp parameter (RFC 9788, section 2.1.1)
+ * @param protect `clear` and `cipher` are the values of the hp parameter (RFC 9788, section 2.1.1); undefined: only the
+ *    Content fields and those that may not stand outside go inside
  */
 export function splitHeader(
   fields: readonly HeaderField[],
@@ -104,8 +102,8 @@ function withParameter(field: Buffer, protect: 'clear' | 'cipher' | undefined): 
 }
 
 /**
- * A field without these parameters, and without semicolons and white space at its end. Trimmed step by step, because a
- * regular expression would scan each run of them from each of its positions.
+ * A field without these parameters, and without trailing semicolons and white space. It is trimmed step by step,
+ * because a regular expression would scan each run of them from each of its positions.
  */
 export function withoutParameters(field: string, ...names: string[]): string {
   const kept = splitParameters(field).filter((each) => {
@@ -119,8 +117,8 @@ export function withoutParameters(field: string, ...names: string[]): string {
 }
 
 /**
- * The field with CRLF line ends, in ASCII and short lines that every server accepts. A bare CR must not become a line
- * end here, because that would start a new field.
+ * The field in ASCII, with CRLF line ends and lines that are short enough for every server. A bare CR must not become a
+ * line end here, because that would start a new field.
  */
 function canonicalField(field: HeaderField): Buffer {
   if (hasOnlyCrlf(field.raw)) return asciiField(field.raw);
@@ -132,7 +130,7 @@ function canonicalField(field: HeaderField): Buffer {
   return asciiField(Buffer.from(`${text}\r\n`, 'latin1'));
 }
 
-/** True for octets that end with CRLF and have CR and LF nowhere but in one. */
+/** True for octets that end with CRLF and contain no other CR or LF than in CRLF. */
 function hasOnlyCrlf(octets: Buffer): boolean {
   let end = 0;
   for (let cr = octets.indexOf(0x0d); cr >= 0; cr = octets.indexOf(0x0d, end)) {
@@ -146,8 +144,8 @@ function hasOnlyCrlf(octets: Buffer): boolean {
 
 /**
  * A Content-Disposition that marks the body of a mail as an attachment, as receivers of business documents want it;
- * undefined if the mail is multipart, or already says so. The file name is that of Content-Type, else a subject that is
- * a file name (the rule of EDI@Energy).
+ * undefined if the mail is multipart, or already says so. The file name is that of Content-Type, or else the subject if
+ * that is a file name (the rule of EDI@Energy).
  */
 export function attachmentField(fields: readonly HeaderField[]): Buffer | undefined {
   const value = (key: string) => fields.find((field) => field.key === key)?.value;

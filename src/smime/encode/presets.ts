@@ -1,5 +1,5 @@
 /**
- * How outbound messages are protected, and the named presets for it: pure data, so that settings and codec share one
+ * How outbound messages are protected, and named presets for it. Pure data, so that settings and codec share one
  * source. A preset is what a profile (`profiles/*.json`) says about outbound mail.
  */
 import as1 from '../../../profiles/as1.json' with { type: 'json' };
@@ -48,9 +48,9 @@ export interface Protection {
   /** Such as `aes-256-cbc`: a name of `src/cms/algorithms.ts`. AEAD ciphers make AuthEnvelopedData (RFC 5083). */
   readonly contentEncryption: string;
   readonly keyTransport: KeyTransport;
-  /** The content key is derived from the algorithm identifier (RFC 9709). */
+  /** Derive the content key from the algorithm identifier (RFC 9709). */
   readonly deriveKey: boolean;
-  /** Undefined: SHA-256, for X448 SHA-512 (RFC 8418). */
+  /** Undefined: SHA-256; for X448, SHA-512 (RFC 8418). */
   readonly keyAgreementDigest?: KeyAgreementDigest;
   readonly sign: (typeof signatureForms)[number];
   /**
@@ -68,18 +68,18 @@ export interface Protection {
   readonly innerTransferEncoding: (typeof transferEncodings)[number];
   readonly bodyAsAttachment: boolean;
   readonly encryptToSelf: boolean;
-  /** Shorter RSA keys, of recipients and signers, are refused. */
+  /** RSA keys of recipients and signers that are shorter are refused. */
   readonly minimumRsaBits: number;
-  /** Curves that EC keys may be on, by their names in node:crypto; undefined: any. */
+  /** Curves that EC keys may use, by their names in node:crypto; undefined: any. */
   readonly curves?: readonly string[];
   /** The smime-type of AuthEnvelopedData. */
   readonly authEnvelopedType?: 'authEnveloped-data' | 'authenticated-enveloped-data';
 }
 
-/** Single settings; undefined is as if it were not there. */
+/** Some of the settings. An undefined one counts as not given. */
 export type ProtectionSettings = { readonly [Name in keyof Protection]?: Protection[Name] | undefined };
 
-/** What a profile file says, as far as it is read here. */
+/** A profile file, as far as it is read here. */
 interface ProfileFile {
   readonly name: string;
   readonly about: string;
@@ -111,7 +111,7 @@ const safe: Protection = {
   minimumRsaBits: 1024,
 };
 
-/** The files of profiles, whose rules the room `profile` reads. */
+/** The profile files. The room `profile` reads their rules. */
 export const profileFiles: readonly ProfileFile[] = [
   smime32,
   smime40,
@@ -177,7 +177,7 @@ function presetOf(file: ProfileFile): Preset {
 const plain = presetOf(smime32);
 const classic = presetOf(biztalkClassic);
 
-/** By name; `default` and `biztalk` are the former names of `smime-3.2` and `biztalk-classic`. */
+/** By name. `default` and `biztalk` are the former names of `smime-3.2` and `biztalk-classic`. */
 export const presets = {
   default: plain,
   'smime-3.2': plain,
@@ -198,7 +198,7 @@ export type PresetName = keyof typeof presets;
 const isPresetName = (name: string): name is PresetName => Object.hasOwn(presets, name);
 export const presetNames: readonly PresetName[] = Object.keys(presets).filter(isPresetName);
 
-/** A preset with some settings replaced; undefined keeps the preset's. */
+/** A preset with some settings replaced. An undefined one keeps the preset's value. */
 export function protectionOf(preset: PresetName, settings: ProtectionSettings = {}): Protection {
   return overlaid(presets[preset].protection, settings);
 }

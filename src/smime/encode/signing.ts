@@ -43,7 +43,7 @@ export class DetachedSigner implements Sink {
     this.#options = signedDataOptions(encoding);
     this.#digests = new ContentDigests(signingDigests(this.#options), 0);
     this.#boundary = `sealpost-${randomBytes(18).toString('hex')}`;
-    // several digests make a list, which needs quotes for its comma (RFC 2045, section 5.1)
+    // several digests make a list, whose comma needs quotes (RFC 2045, section 5.1)
     const names = micalgFor(this.#options);
     const micalg = names.includes(',') ? `"${names}"` : names;
     this.#text(
@@ -79,9 +79,9 @@ export class DetachedSigner implements Sink {
   }
 }
 
-/** Ciphers that this decoder reads and that are common, preferred one first (RFC 8551, section 2.5.2). */
+/** Ciphers that this decoder reads and that are common, the preferred one first (RFC 8551, section 2.5.2). */
 const capabilities = ['aes-256-gcm', 'aes-256-cbc', 'aes-128-gcm', 'aes-128-cbc'];
-/** Their schemes determine the digest. */
+/** Signature algorithms whose scheme determines the digest. */
 const pure = /^(?:ed25519|ed448|ml-dsa-)/;
 
 function signerOptions(identity: Identity, { digest, signatureScheme }: Encoding): SignerOptions {
@@ -93,7 +93,7 @@ function signerOptions(identity: Identity, { digest, signatureScheme }: Encoding
   return { certificate, privateKey, digest, pss };
 }
 
-/** What each signer will sign with: digest, and scheme in the words of `pki/algorithms.ts`. */
+/** What each signer will sign with: the digest, and the scheme as `pki/algorithms.ts` names it. */
 export function signaturesFor(
   encoding: Encoding,
 ): { certificate: Certificate; digest: string; scheme: string }[] {
@@ -141,7 +141,7 @@ function signedDataOptions(encoding: Encoding): SignedDataOptions {
   };
 }
 
-/** The micalg parameter for these signers: every digest once (RFC 8551, section 3.5.3.2). */
+/** The micalg parameter for these signers, with every digest once (RFC 8551, section 3.5.3.2). */
 function micalgFor(options: SignedDataOptions): string {
   return [...new Set(signingDigests(options).map(micalgOf))].join(',');
 }

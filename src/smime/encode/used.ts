@@ -7,7 +7,7 @@ import { type EncodeOptions, settle } from './options.ts';
 import { signaturesFor } from './signing.ts';
 
 /**
- * What will protect a message that is encoded with these options; undefined for one that is sent in clear.
+ * What will protect a message that is encoded with these options; undefined if it is sent in clear.
  *
  * @throws {SealpostError} `encode-recipient`, `encode-signer` for a key that cannot do what is asked of it
  */
@@ -36,7 +36,7 @@ export function usedBy(options: EncodeOptions): Used | undefined {
   return layers.length === 0 ? undefined : { layers, headerProtection: encoding.headerProtection };
 }
 
-/** The key of a certificate, as messages say it. */
+/** A certificate's key, as messages name it. */
 export function usedKey(certificate: Certificate): UsedKey {
   const { family, bits } = keyTraits(certificate.publicKeyInfo);
   return { family, bits: bits ?? null };

@@ -1,4 +1,4 @@
-/** Questions to authorities after a message was decoded: missing issuers of signers, and revocation. */
+/** Questions to authorities once a message is decoded: the signers' missing issuers, and revocation. */
 import type { KeyObject } from 'node:crypto';
 import type { Budget } from '../../budget.ts';
 import { type Certificate, IssuerSearch, validateWithRevocation } from '../../pki/index.ts';
@@ -14,20 +14,20 @@ import {
 import { unique } from './verdict.ts';
 import type { SignatureLayer, Signer } from './verdict-schema.ts';
 
-/** A signer of the verdict with a valid signature, and what its certificate was judged by. */
+/** A signer in the verdict with a valid signature, and what its certificate was judged by. */
 export interface JudgedSigner {
   readonly signer: Signer;
   readonly layer: Pick<SignatureLayer, 'weak'>;
   readonly certificate: Certificate;
-  /** The key that the signature verified under. */
+  /** The key that verified the signature. */
   readonly verifiedBy: KeyObject;
   readonly bag: MessageBag;
 }
 
 /**
- * Fetches the missing issuers of signers without a path, and updates the signers with the result.
+ * Fetches the missing issuers of signers without a path, and updates those signers.
  *
- * @returns the signers, each with the fetched certificates and those of the message
+ * @returns the signers, each with the certificates of the message and those fetched
  */
 export async function fetchIssuers(
   judged: readonly JudgedSigner[],
@@ -61,8 +61,8 @@ export async function fetchIssuers(
 }
 
 /**
- * Looks up the revocation of trusted signers and records it in them. The operator vouches for pinned certificates, so
- * nobody is asked about them.
+ * Looks up the revocation of trusted signers, and records it in them. The operator vouches for pinned certificates, so
+ * nobody is asked about those.
  */
 export async function checkRevocation(
   judged: readonly JudgedSigner[],

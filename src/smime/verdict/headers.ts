@@ -8,15 +8,15 @@ import {
 } from '../../message/index.ts';
 import type { VerdictHeaders } from './verdict-schema.ts';
 
-/** The header of the protected entity, and of the mail in it if it is a message/rfc822. */
+/** The header of the protected entity, and that of the mail inside if it is a message/rfc822. */
 export interface ProtectedHeader {
   readonly entity: HeaderBlock;
   wrapped: HeaderBlock | undefined;
-  /** Numbers of the leaves that repeat fields in their text. */
+  /** Numbers of the leaves whose text repeats header fields. */
   readonly legacyDisplay: number[];
 }
 
-/** Fields for author, recipients, date and subject, which are compared with the outer ones. */
+/** Fields for author, recipients, date and subject, which are compared with those outside. */
 const comparedFields = [
   'from',
   'sender',
@@ -31,7 +31,7 @@ const comparedFields = [
   'references',
 ];
 
-/** RFC 9788, section 1.1: fields that describe the MIME structure are not fields of the message. */
+/** RFC 9788, section 1.1: fields that describe the MIME structure do not count as fields of the message. */
 const isStructural = ({ key }: HeaderField) => key === 'mime-version' || key.startsWith('content-');
 const isOuterNote = ({ key }: HeaderField) => key === 'hp-outer';
 
@@ -40,7 +40,7 @@ export function hasMimeField(headers: HeaderBlock): boolean {
   return headers.fields.some(isStructural);
 }
 
-/** True if the header declares by RFC 9788 that it is the header of the message. */
+/** True if the header declares, as RFC 9788 has it, that it is the header of the message. */
 export function isMarked(entity: HeaderBlock): boolean {
   return ['clear', 'cipher'].includes(hpOf(entity));
 }
@@ -98,7 +98,7 @@ function protectionOf(
   if (wrapped !== undefined) {
     const forwarded = contentType.parameters.get('forwarded')?.trim().toLowerCase();
     if (forwarded === 'no') return 'wrapped';
-    // RFC 8551 has no marker; a forwarded mail is usually from somebody else
+    // RFC 8551 has no marker, and a forwarded mail usually comes from somebody else
     if (forwarded === undefined && sameAuthors(wrapped, outer)) return 'wrapped';
   }
   return 'unmarked';
@@ -109,14 +109,14 @@ function sameAuthors(wrapped: HeaderBlock, outer: HeaderBlock | undefined): bool
   return inner !== undefined && outer !== undefined && inner === authorKeys(outer);
 }
 
-/** Undefined if From is missing, repeated or unreadable: then it names nobody, and equals nobody. */
+/** Undefined if From is missing, repeated or unreadable. Then it names nobody, and matches nobody. */
 function authorKeys(headers: HeaderBlock): string | undefined {
   const { from, fault } = readMailHeader(headers).authors;
   if (fault !== undefined) return undefined;
   return JSON.stringify(from.map((address) => (isKnown(address) ? address.key : '')).sort());
 }
 
-/** A value in the form for comparison. */
+/** A value in the form that is compared. */
 const plain = (value: string) => decodeWords(value).replace(/\s+/g, ' ').trim();
 
 function joined(fields: readonly HeaderField[], key: string): string | null {
@@ -130,7 +130,7 @@ function differencesOf(
   source: HeaderBlock,
   outer: HeaderBlock,
 ): VerdictHeaders['differences'] {
-  // what the sender says, under protection, that it wrote outside (RFC 9788, section 2.2.1)
+  // what the sender, under protection, says that it wrote outside (RFC 9788, section 2.2.1)
   const written = source.all('hp-outer').map((value) => {
     const colon = value.indexOf(':');
     return { key: value.slice(0, colon).trim().toLowerCase(), value: plain(value.slice(colon + 1)) };
@@ -139,7 +139,7 @@ function differencesOf(
   for (const key of comparedFields) {
     const inner = joined(inside, key);
     const out = joined(outer.fields, key);
-    // a header without a marker need not be complete
+    // a header without the marker need not be complete
     if (inner === out || (inner === null && protection === 'unmarked')) continue;
     const said = written.filter((field) => field.key === key).map(({ value }) => value);
     const intended = protection === 'rfc9788-cipher' && (said.length === 0 ? null : said.join(', ')) === out;

@@ -13,7 +13,7 @@ import { unique } from './verdict.ts';
 import type { VerdictRoom } from './verdict-room.ts';
 import type { CertificateIdentifier, EncryptionLayer, Recipient, Signer } from './verdict-schema.ts';
 
-/** Translates reports of the CMS room into the verdict. */
+/** Translates what the CMS room reports into the verdict. */
 
 const kinds: Record<RecipientKind, Recipient['kind']> = {
   'key-trans': 'key-transport',
@@ -24,7 +24,7 @@ const kinds: Record<RecipientKind, Recipient['kind']> = {
   other: 'other',
 };
 
-/** Names that differ from those of the registry in the CMS room. */
+/** Algorithms that the verdict calls by another name than the registry of the CMS room. */
 const keyEncryptionNames = new Map([
   ['rsa', 'rsa-pkcs1'],
   ['rsaes-oaep', 'rsa-oaep'],
@@ -65,7 +65,7 @@ function recipientOf(report: RecipientReport): Recipient {
   };
 }
 
-/** As many as there is room for, and ours in any case. */
+/** As many recipients as there is room for, and in any case ours. */
 function recipientsOf(recipients: readonly RecipientReport[], room: VerdictRoom): Recipient[] {
   const listed: Recipient[] = [];
   for (const report of recipients) {
@@ -94,7 +94,7 @@ export function encryptionLayer(head: EnvelopedHead, room: VerdictRoom): Encrypt
   };
 }
 
-/** Kind and size of a certificate's key. With inherited DSA parameters, the resolved key has the size. */
+/** Kind and size of a certificate's key. Where DSA parameters are inherited, the size is that of the resolved key. */
 function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
   return readable(() => {
     const { family, bits } = keyTraits(certificate.publicKeyInfo);
@@ -131,7 +131,7 @@ type SignatureFields = Omit<
   | 'countersignatures'
 >;
 
-/** One signer: the signature as the CMS room found it, and the judgement of its certificate. */
+/** One signer: its signature as the CMS room found it, and how its certificate was judged. */
 export function signerOf(
   report: SignerReport,
   trust: SignerTrust,
@@ -198,7 +198,7 @@ function certificateFields(
   };
 }
 
-/** An unreadable part of a certificate is left out, because the signature is judged elsewhere. */
+/** An unreadable part of a certificate is left out. The signature is judged elsewhere. */
 function readable<T>(read: () => T): T | null {
   try {
     return read();

@@ -20,22 +20,22 @@ import {
 } from '../../pki/index.ts';
 import type { SignerRevocation } from './verdict-schema.ts';
 
-/** How missing issuers are fetched, in the functions that can wait for an answer. */
+/** How missing issuers are fetched, by the functions that can wait for an answer. */
 export type IssuerFetch = IssuerOptions;
 
-/** How revocation of signers is looked up, in the functions that can wait for an answer. */
+/** How the revocation of signers is looked up, by the functions that can wait for an answer. */
 export interface RevocationCheck {
   /** What happens to a signer whose status cannot be determined: `soft` keeps it trusted and says so. */
   readonly mode: 'soft' | 'hard';
   readonly fetch: RevocationFetcher;
-  /** One for a process. */
+  /** One for each process. */
   readonly cache: RevocationCache;
-  /** The present, at which lists and answers must be valid. */
+  /** The current time, at which lists and answers must be valid. */
   readonly now: Date;
   readonly methods?: NonNullable<RevocationOptions['methods']>;
 }
 
-/** What makes a signer trusted: a path to an anchor, or being pinned. The caller decides all of it. */
+/** What makes a signer trusted: a path to an anchor, or a pin. All of it comes from the caller. */
 export interface Trust
   extends Pick<
     PathOptions,
@@ -54,18 +54,18 @@ export interface Trust
     | 'inhibitPolicyMapping'
     | 'inhibitAnyPolicy'
   > {
-  /** Keeps results, so that a path is validated once a minute and not for each message. */
+  /** Keeps results, so that a path is validated once a minute instead of once per message. */
   readonly cache?: PathCache;
-  /** Asks the authorities about trusted signers; only in `decode` and `decodeReopenable`, which can wait. */
+  /** Asks the authorities about trusted signers. Only `decode` and `decodeReopenable` do, because they can wait. */
   readonly revocationCheck?: RevocationCheck;
-  /** Fetches issuers that are missing in a message (AIA); also only in `decode` and `decodeReopenable`. */
+  /** Fetches issuers that a message lacks (AIA). Again, only `decode` and `decodeReopenable` do. */
   readonly issuerFetch?: IssuerFetch;
 }
 
-/** What was found about a signer's certificate, for the key that its signature verified under (`trustUnder`). */
+/** What was found out about a signer's certificate, for the key that verified its signature (`trustUnder`). */
 export interface SignerTrust {
   readonly trusted: boolean;
-  /** From the signer to the anchor, when trusted. */
+  /** From the signer to the anchor, if trusted. */
   readonly chain: readonly { subject: string; thumbprint: string }[];
   readonly reason: string | null;
   readonly message: string | null;
@@ -74,15 +74,15 @@ export interface SignerTrust {
 }
 
 /**
- * Results of path validation, bounded in number. One cache may serve several Trusts: results are kept apart
- * by the arrays of certificates and CRLs that a Trust has, so a change of trust is a new array.
+ * Results of path validation, bounded in number. One cache may serve several Trusts. Results are told apart by the
+ * identity of a Trust's arrays of certificates and CRLs, so to change the trust, pass new arrays.
  */
 export class PathCache {
   readonly #results: LRUCache<string, PathResult>;
   readonly #numbers = new WeakMap<object, number>();
   #count = 0;
 
-  /** @param most entries; the one that was not used for longest goes first */
+  /** @param most entries; the least recently used one goes first */
   constructor(most = 1000) {
     this.#results = new LRUCache({ max: most });
   }
@@ -124,7 +124,7 @@ const MOST_CRLS = 50;
 /** What a SignedData contains besides its signers. */
 export interface MessageBag {
   readonly certificates: readonly Certificate[];
-  /** CertificateList in DER each. */
+  /** Each a CertificateList in DER. */
   readonly crls: readonly Buffer[];
 }
 
@@ -136,7 +136,7 @@ export const notChecked: SignerRevocation = {
   message: null,
 };
 
-/** Of an invalid signature: the certificate it brings means nothing. */
+/** For an invalid signature, where the certificate that it brings means nothing. */
 export const unjudged: SignerTrust = {
   trusted: false,
   chain: [],
@@ -147,11 +147,11 @@ export const unjudged: SignerTrust = {
 };
 
 /**
- * Judges the certificate of a valid signature at a time (RFC 8550).
+ * Judges the certificate of a valid signature at a given time (RFC 8550).
  *
- * @param key the key that the signature verified under
- * @param bag from the message: its certificates may be intermediates, its CRLs may show revocation; neither proves
- *   anything by itself
+ * @param key the key that verified the signature
+ * @param bag from the message: its certificates may be intermediates, and its CRLs may show revocation, but neither
+ *    proves anything by itself
  */
 export function judgeSigner(
   certificate: Certificate,
@@ -173,14 +173,14 @@ function validate(
 ): PathResult {
   const path = () => validatePath(certificate, pathOptions(bag, trust, at, budget));
   const { cache } = trust;
-  // CRLs of this message may show what an earlier result did not know
+  // CRLs of this message may show what was unknown at an earlier result
   const revealing = bag.crls.length > 0 && (trust.revocation ?? 'off') !== 'off';
   if (cache === undefined || revealing) return path();
   const minute = Math.floor(at.getTime() / 60_000);
   const key = `${cache.keyOf(trust)} ${certificate.thumbprint} ${minute}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
-  // a failure may be due to missing certificates that another message brings
+  // the path may have failed only because certificates are missing that another message brings
   const bagKey = `${key} ${bag.certificates
     .slice(0, 20)
     .map(({ thumbprint }) => thumbprint)
@@ -193,8 +193,8 @@ function validate(
 }
 
 /**
- * What a path is worth for a signature. This is the only way from a path to trust: the key at its end must be the one
- * that the signature verified under.
+ * What a path is worth for a signature. This is the only way from a path to trust: the key at the end of the path must
+ * be the one that verified the signature.
  *
  * @param now the time from which the age of revocation lists and answers is counted
  * @param why see `missingIssuerHint`
@@ -220,7 +220,7 @@ export function trustUnder(
 }
 
 /**
- * Why a certificate is not trusted, in words, with a remedy for missing issuers.
+ * Why a certificate is not trusted, in words, with a remedy if issuers are missing.
  * @param why see `missingIssuerHint`
  */
 function failureText(result: PathResult, why?: ReadonlyMap<string, string>): string | null {
@@ -233,8 +233,8 @@ function weaknessesOf({ weak }: PathResult): string[] {
 }
 
 /**
- * The complete key of a certificate that inherits its parameters: only from a trusted path. Revocation is judged with
- * the signer.
+ * The complete key of a certificate that inherits its parameters, which only a trusted path can give. Revocation is
+ * judged with the signer.
  */
 export function inheritedKey(
   certificate: Certificate,
@@ -248,7 +248,7 @@ export function inheritedKey(
   return path.trusted ? path.publicKey : undefined;
 }
 
-/** How the path of a signer is validated, with certificates and CRLs from the message. */
+/** How a signer's path is validated, with the certificates and CRLs of the message. */
 export function pathOptions(bag: MessageBag, trust: Trust, at: Date, budget: Budget): PathOptions {
   const { cache: _, revocationCheck: __, issuerFetch: ___, intermediates = [], ...options } = trust;
   return {
@@ -268,7 +268,7 @@ function withCrls(bag: MessageBag, trust: Trust, budget: Budget): Pick<PathOptio
   return { crls: [...(trust.crls ?? []), ...crlsOf(bag.crls, budget)] };
 }
 
-/** Lists of a message, read for its first signer and reused for the others. */
+/** The lists of a message, parsed for its first signer and reused for the others. */
 const readLists = new WeakMap<readonly Buffer[], readonly Crl[]>();
 
 function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
@@ -280,7 +280,7 @@ function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
     try {
       found.push(parseCrl(der));
     } catch (error) {
-      // an unreadable list says nothing; the revocation mode decides whether that is enough
+      // an unreadable list says nothing; whether that is enough depends on the revocation mode
       if (!(error instanceof SealpostError) || isExhaustion(error)) throw error;
     }
   }
@@ -288,7 +288,7 @@ function crlsOf(lists: readonly Buffer[], budget: Budget): readonly Crl[] {
   return found;
 }
 
-/** The revocation status of a path: the worst of its certificates, with the age of the signer's status. */
+/** The revocation status of a path: the worst of its certificates, and how old the signer's status is. */
 export function revocationOf(
   { revocation }: Pick<PathResult, 'revocation'>,
   now: Date,
@@ -308,16 +308,16 @@ export function revocationOf(
   };
 }
 
-/** Maximum characters shown of a URL, which the sender wrote. */
+/** Longest URL that is shown, in characters. The sender chose it. */
 const mostShown = 200;
-/** Maximum ends of broken paths that are reported. */
+/** Broken paths whose ends are reported, at most. */
 const mostEnds = 2;
 
 /**
- * What a person can do about missing issuers: where their certificates are available (AIA), and why they were not
- * fetched. Empty if none is missing.
+ * What a person can do about missing issuers: where to get their certificates (AIA), and why they were not fetched.
+ * Empty if none is missing.
  *
- * @param why by URL, why it was not fetched; for other URLs it says that nobody asked
+ * @param why reason for each URL that was not fetched; for any other, the text says that nobody asked
  */
 function missingIssuerHint(
   { missing = [] }: Pick<PathResult, 'missing'>,

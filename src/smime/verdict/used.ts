@@ -5,8 +5,8 @@ import type { Layer, Recipient, Verdict } from './verdict-schema.ts';
 const signatureByName: ReadonlyMap<string, SignatureInfo> = byName(signatures);
 
 /**
- * What protected a message that was decoded; undefined for one without any layer. A signature that is not valid
- * protects nothing; whether its signer is trusted is not asked here.
+ * What protected a decoded message; undefined if it had no layer. An invalid signature protects nothing. Whether the
+ * signer is trusted plays no part here.
  */
 export function usedIn(verdict: Pick<Verdict, 'layers' | 'headers'>): Used | undefined {
   const layers = verdict.layers.flatMap(usedLayer);

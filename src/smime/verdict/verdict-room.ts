@@ -1,21 +1,21 @@
 import { type Budget, costs } from '../../budget.ts';
 import { SealpostError } from '../../errors.ts';
 
-/** Maximum characters of one text, such as a name; real ones have a few dozen. */
+/** Longest text, such as a name, in characters. Real ones have a few dozen. */
 const longestText = 1000;
 /** Entries of a list in a signer or recipient, such as addresses in a certificate. */
 const longestList = 100;
-/** Characters of all texts of a verdict. */
+/** Characters of all texts in a verdict together. */
 const mostText = 2 << 20;
-/** Of a text once the room is used up: as long as a thumbprint. */
+/** Characters of each text once the room is used up: as long as a thumbprint. */
 const shortText = 64;
-/** Signatures, countersignatures among them: they are never left out, since the worst of them counts. */
+/** Signatures, countersignatures included. None is ever left out, because the worst of them counts. */
 const mostSignatures = 2000;
 
 /**
- * The room in a verdict for text from the sender. Names and lists are repeated for each signer and recipient, so they
- * would multiply. What does not fit is cut, ends with `…`, and the verdict says so (`truncated`). The policy reads
- * addresses here: a certificate without any may sign for anybody who is not a partner.
+ * The room that a verdict has for text from the sender. Names and lists are repeated for each signer and recipient, so
+ * they would multiply. What does not fit is cut and ends with `…`, and the verdict says so (`truncated`). The policy
+ * reads addresses here: a certificate without any may sign for anybody who is not a partner.
  */
 export class VerdictRoom {
   readonly #budget: Budget;
@@ -27,12 +27,12 @@ export class VerdictRoom {
     this.#budget = budget;
   }
 
-  /** True while another recipient that is not ours may be listed. */
+  /** True while there is room for another recipient that is not ours. */
   get hasRoom(): boolean {
     return this.#left > 0;
   }
 
-  /** Counts signatures that are about to be listed. Errors: `output-limit`. */
+  /** Counts signatures before they are listed. Errors: `output-limit`. */
   signatures(count: number): void {
     this.#signatures += count;
     if (this.#signatures > mostSignatures) {
@@ -40,13 +40,13 @@ export class VerdictRoom {
     }
   }
 
-  /** An entry with its texts and lists cut to what there is room for. */
+  /** An entry whose texts and lists are cut to the room that is left. */
   fit<T>(entry: T): T {
     this.#budget.spend(costs.entry);
     return this.#fit(entry);
   }
 
-  /** The same value if nothing had to be cut, which is nearly always. */
+  /** The same object if nothing had to be cut, which is nearly always the case. */
   #fit<T>(value: T): T;
   #fit(value: unknown): unknown {
     if (typeof value === 'string') return this.#text(value);
@@ -54,7 +54,7 @@ export class VerdictRoom {
     return Array.isArray(value) ? this.#list(value) : this.#entry(value as Readonly<Record<string, unknown>>);
   }
 
-  /** Without a list of its keys and values, which would cost more than looking at them. */
+  /** Without listing keys and values first, which would cost more than the check itself. */
   #entry(entry: Readonly<Record<string, unknown>>): unknown {
     let cut: Record<string, unknown> | undefined;
     for (const key in entry) {
@@ -75,7 +75,7 @@ export class VerdictRoom {
     }
     this.truncated = true;
     const kept = list.slice(0, most).map((each) => this.#fit(each));
-    // a list that was cut must not be mistaken for a complete or an empty one
+    // a list that was cut must not look like a complete or an empty one
     return typeof list[0] === 'string' ? [...kept, '…'] : kept;
   }
 

@@ -62,7 +62,7 @@ export function okVerdict(found: {
 
 const longestMessage = 2000;
 
-/** The verdict on a message that could not be decoded: nothing of it counts as protected. */
+/** The verdict on a message that could not be decoded: nothing in it counts as protected. */
 export function failedVerdict(
   layers: Layer[],
   error: { code: ErrorCode; message: string },
@@ -71,7 +71,7 @@ export function failedVerdict(
   return {
     version: 1,
     status: 'failed',
-    // it may name the recipients of the encryption
+    // the error may name the recipients of the encryption
     error: { code: error.code, message: error.message.slice(0, longestMessage) },
     encrypted: layers.some(isEncryptionLayer),
     integrity: 'none',
@@ -84,7 +84,7 @@ export function failedVerdict(
   };
 }
 
-/** The verdict after signers have lost or gained trust. */
+/** The verdict once signers have lost or gained trust. */
 export function rejudged(verdict: Verdict): Verdict {
   return { ...withSignature(verdict), pieces: verdict.pieces.map(withSignature) };
 }
@@ -93,7 +93,7 @@ function withSignature<T extends Pick<Verdict, 'status' | 'integrity' | 'signatu
   verdict: T,
 ): T {
   const signature = overallSignature(verdict.layers);
-  // nothing of an undecoded message is protected
+  // nothing in a message that was not decoded is protected
   if (verdict.status === 'failed') return { ...verdict, signature };
   if (signature === 'valid') return { ...verdict, signature, integrity: 'signed' };
   if (verdict.integrity !== 'signed') return { ...verdict, signature };
