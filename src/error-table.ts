@@ -418,7 +418,7 @@ export const errorRows = {
   'mail-loop': {
     class: 'message',
     cause:
-      'the mail goes round in circles: it was sent to a partner or handed on from this mailbox before, or passed through 100 servers',
+      'the mail goes in circles: it was sent to a partner or handed on from this mailbox before, or passed through 100 servers',
     remedy: 'Find out which server sends it back; terminate the message when that is mended.',
     smtp: { code: 554, enhanced: '5.4.6', text: 'The message has been here before' },
   },

@@ -35,7 +35,7 @@ interface Prepared {
 
 function prepare(options: EnvelopedDataOptions): Prepared {
   if (options.recipients.length === 0) {
-    throw new SealpostError('encode-recipient', 'a message cannot be encrypted for nobody');
+    throw new SealpostError('encode-recipient', 'there is nobody to encrypt the message for');
   }
   const fresh = freshEncryption(options.contentEncryption ?? 'aes-256-cbc', options);
   const isAead = fresh.encryption.info.aead;

@@ -59,7 +59,7 @@ export function readKeyWrap(algorithm: AlgorithmIdentifier): KeyWrap | undefined
   if (algorithm.oid !== oids['rc2-wrap']) return undefined;
   const parameter = parametersOf(algorithm);
   if (parameter === undefined || parameter.tag !== tags.integer) {
-    throw new SealpostError('cms-malformed', 'the parameter of RC2 key wrap is no RC2ParameterVersion');
+    throw new SealpostError('cms-malformed', 'the parameter of RC2 key wrap is not an RC2ParameterVersion');
   }
   const bits = rc2EffectiveBits(smallInteger(parameter));
   if (bits === undefined) throw new SealpostError('cms-malformed', 'an RC2ParameterVersion out of range');
@@ -154,7 +154,7 @@ export const des3Wrap: KeyWrap = {
 /** Wraps without padding of their own take whole blocks of 64 bits, so not the five octets of RC2 with 40 bits. */
 function checkLength(name: string, key: Buffer, least: number): void {
   if (key.length >= least && key.length % 8 === 0) return;
-  throw new SealpostError('encode-recipient', `${name} takes no content key of ${key.length} octets`, {
+  throw new SealpostError('encode-recipient', `${name} cannot wrap a content key of ${key.length} octets`, {
     hint: 'choose another content cipher or key wrap',
   });
 }

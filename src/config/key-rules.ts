@@ -222,7 +222,7 @@ export function checkRevocable(
       if (why !== undefined)
         report(
           ['partners', index, 'certificates', each.entry],
-          `nobody can be asked whether ${nameOf(each.certificate)} was revoked: ${why}`,
+          `it cannot be found out whether ${nameOf(each.certificate)} was revoked: ${why}`,
           {
             severity: 'warning',
             hint:

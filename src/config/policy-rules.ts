@@ -53,7 +53,7 @@ function checkNotices(
     if (parseAddressEntry(address)?.kind !== 'address')
       report(place, 'is not an address', { hint: 'write user@example.com' });
     else if (book.findText(address) === undefined)
-      report(place, 'is none of the addresses of the partner', {
+      report(place, 'is not an address of the partner', {
         hint: 'add it to addresses, so that it is protected like other mail to the partner',
       });
   });
@@ -74,7 +74,7 @@ function checkExplain({ addresses, explain }: PartnerConfig, at: SettingPath, re
   if (parseAddressEntry(explain.to)?.kind !== 'address')
     report([...at, 'explain', 'to'], 'is not an address', { hint: 'write user@example.com' });
   else if (book.findText(explain.to) === undefined)
-    report([...at, 'explain', 'to'], 'is none of the addresses of the partner', {
+    report([...at, 'explain', 'to'], 'is not an address of the partner', {
       hint: 'add it to addresses, so that it is protected like other mail to the partner',
     });
 }

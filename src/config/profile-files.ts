@@ -94,7 +94,7 @@ export function readProfiles(
   const partners = withProfiles(written, book, (index) => {
     const hint = 'keep one of them';
     const at = ['partners', index, 'profile'];
-    problems.push(source.problem(at, 'stands in place of preset, which is set, too', { hint }));
+    problems.push(source.problem(at, 'replaces preset, which is set, too', { hint }));
   });
   return { profiles, book, partners, problems };
 }

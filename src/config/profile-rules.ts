@@ -37,7 +37,7 @@ export function checkProfiles(config: Config, book: ProfileBook, report: Report)
         hint: 'write PROFILE/RULE, as sealpost profiles show prints it',
       });
     else if (rule.unverified !== true)
-      report(['profiles', 'dates', key], 'its date stands in the source that it cites', {
+      report(['profiles', 'dates', key], 'its date is in the source that it cites', {
         hint: 'write a profile of your own with another date',
       });
   }

@@ -106,7 +106,7 @@ function checkPublished(
       hint: 'write required or implicit',
     });
   if (pins.length > 0 && ca !== undefined)
-    report([...at, 'ca'], 'is not used beside pins', { hint: 'write one of them' });
+    report([...at, 'ca'], 'is not used together with pins', { hint: 'write one of them' });
   if (pins.length > 0 && host === undefined)
     report([...at, 'pins'], 'would have to match every server that the MX records name', {
       severity: 'warning',

@@ -55,7 +55,7 @@ function checkListener({ smtp, mailboxes, partners, http }: Config, report: Repo
       { severity: 'warning', hint: 'write less than smtp.maxConnections' },
     );
   if (http.port !== undefined && !isLoopback(http.host) && http.metricsToken === undefined)
-    report(['http', 'host'], 'is open to other machines, so /metrics answers nobody', {
+    report(['http', 'host'], 'is open to other machines, so /metrics refuses everybody', {
       severity: 'warning',
       hint: 'write http.metricsToken',
     });
@@ -186,7 +186,7 @@ function checkRedis(config: Config, report: Report): void {
   if (isPrivateRedis(redis))
     for (const name of ['username', 'password', 'ca'] as const)
       if (redis[name] !== undefined)
-        report(['redis', name], 'has no url beside it; the private server needs none', {
+        report(['redis', name], 'has no url with it; the private server needs none', {
           hint: `write redis.url, or remove the ${name}`,
         });
   for (const name of places.slice(1))

@@ -114,7 +114,7 @@ async function addGauges(
   }
   const down = gauge(
     'route_down_seconds',
-    'For how long routes are down; those that are not are not there.',
+    'For how long routes have been down. Routes that are up are absent.',
     [...['queue', 'mailbox', 'destination', 'partner']],
   );
   for (const { queue: name, mailbox, destination, partner, since } of downRoutes.slice(0, mostGroups))

@@ -210,7 +210,7 @@ class FolderDraft implements LocalDraft {
       const { kind, prefix } = this.#taken ?? {};
       const folder = this.#folder;
       if (folder === undefined || meant.kind !== kind || !prefix || !meant.prefix.equals(prefix))
-        throw new Error('the message is another one than its start said');
+        throw new Error('the message is not what its start said');
       // what ends too late must not publish, because the message may have been suspended by then
       const late = new AbortController();
       const work = folder.publish(delivery, AbortSignal.any([signal, late.signal]));

@@ -315,7 +315,7 @@ function insistOnData(connection: SMTPConnection): void {
   const act: unknown = Reflect.get(connection, '_actionDATA');
   if (typeof act !== 'function') throw new ClientError('message', 'the reply to DATA cannot be checked');
   const checked = (reply: string, done: (error: Error) => void) => {
-    if (reply.startsWith('2')) done(new Error(`the server answered DATA with ${reply}, and not with 354`));
+    if (reply.startsWith('2')) done(new Error(`the server answered DATA with ${reply}, instead of 354`));
     else Reflect.apply(act, connection, [reply, done]);
   };
   Reflect.set(connection, '_actionDATA', checked);

@@ -30,13 +30,13 @@ const localError: Reply = {
 
 /** The client's reply for each of these. Replies to error codes stand in the table of src/error-table.ts. */
 const conditions: Readonly<Record<Condition, Reply>> = {
-  draining: { code: 421, enhanced: '4.3.2', text: 'The service is being stopped, try again' },
+  draining: { code: 421, enhanced: '4.3.2', text: 'The service is shutting down, try again' },
   'too-many-connections': { code: 421, enhanced: '4.7.0', text: 'Too many connections, try again' },
   'too-many-errors': { code: 421, enhanced: '4.7.0', text: 'Too many errors' },
   'too-many-commands': { code: 421, enhanced: '4.7.0', text: 'Too many commands without a message' },
   'too-many-recipients': { code: 452, enhanced: '4.5.3', text: 'Too many recipients' },
   // RFC 5321 section 4.1.1.11: a parameter that was not offered is unknown
-  'unknown-parameter': { code: 555, enhanced: '5.5.4', text: 'A parameter is not known here' },
+  'unknown-parameter': { code: 555, enhanced: '5.5.4', text: 'Unknown parameter' },
   'too-slow': { code: 421, enhanced: '4.4.2', text: 'The message took too long' },
   idle: { code: 421, enhanced: '4.4.2', text: 'No command in time' },
   'tls-required': { code: 530, enhanced: '5.7.0', text: 'Issue STARTTLS first' },

@@ -106,7 +106,7 @@ export function createSmtpReceiver(parts: SmtpReceiverParts): SmtpReceiver {
     }
     const session = submission ? submitted : mx;
     if (session === undefined)
-      throw new SealpostError('internal', 'there is nobody to submit to behind a listener for submission');
+      throw new SealpostError('internal', 'a listener for submission has nobody to submit to');
     const options: SMTPServerOptions = {
       ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }),
       secure: implicitTls,

@@ -83,7 +83,7 @@ export function faultOf(socket: TLSSocket, verify: Verification): TlsFault | und
       if (pin !== undefined && verify.pins.includes(pin)) return undefined;
       return new TlsFault(
         'certificate-not-trusted',
-        'the public key of the server is none of the pinned ones',
+        'the public key of the server is not one of the pinned ones',
       );
     }
     case 'tlsa': {
@@ -105,11 +105,11 @@ export function refusedCertificate(host: string, error: unknown): string | undef
     case 'CERT_REVOKED':
       return `${of} was revoked`;
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return `${of} is self-signed, and nobody who is trusted here vouches for it`;
+      return `${of} is self-signed and not trusted here`;
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return `${of} is for ${namesIn(error)}`;
     default:
-      return untrusted.has(code) ? `${of} was issued by nobody who is trusted here (${code})` : undefined;
+      return untrusted.has(code) ? `${of} was issued by a CA that is not trusted here (${code})` : undefined;
   }
 }
 

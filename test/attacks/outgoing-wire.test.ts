@@ -123,7 +123,7 @@ describe('a server that answers DATA with 250', () => {
         octets: clear('From: us@example.org\r\nSubject: s\r\n\r\nRSET\r\n'),
       });
       assert.equal(result.status, 'deferred');
-      assert.match(result.reply ?? '', /answered DATA with 250 ok, and not with 354/);
+      assert.match(result.reply ?? '', /answered DATA with 250 ok, instead of 354/);
       assert.equal(server.lines.filter((line) => line === 'DATA').length, 1);
       assert.deepEqual(server.lines.slice(server.lines.indexOf('DATA') + 1), []);
     }

@@ -50,7 +50,7 @@ describe('sealpost encode --preset', { skip: skipWithout('openssl') }, () => {
     );
     assert.equal((await encode('--preset', 'biztalk', '--allow-weak')).code, 0);
     const short = await encode('--preset', 'bsi-tr-03116-4');
-    assert.match(short.stderr, /2048 bits; at least 3072 are asked for \[encode-signer\]\nhint: /);
+    assert.match(short.stderr, /2048 bits; at least 3072 are required \[encode-signer\]\nhint: /);
   });
 
   it('wraps, protects the header and leaves certificates out', async () => {

@@ -37,7 +37,7 @@ export interface DecodedSigner {
   readonly beside: readonly Certificate[];
 }
 
-const notDetached = 'content was given beside a message that is no detached signature alone';
+const notDetached = 'content was given, but the message is not a detached signature';
 
 /** What decoding needs besides the octets. Nothing else is consulted. */
 export interface DecodeOptions extends SharedKeys {

@@ -22,7 +22,7 @@ export function mailEntity(state: DecodeState): Sink {
   return new HeaderSplitter((headers) => {
     state.outer = headers;
     if (headers.fields.length === 0)
-      throw new SealpostError('mime-malformed', 'this is no mail: it has no header');
+      throw new SealpostError('mime-malformed', 'this is not a mail: it has no header');
     return entityBody(state, headers);
   }, state.limits.message);
 }

@@ -80,7 +80,7 @@ export class TnefReader implements Sink {
 
   #read(octets: Buffer): void {
     if (this.#step === 'head') {
-      if (octets.readUInt32LE(0) !== signature) throw malformed('its first octets are others');
+      if (octets.readUInt32LE(0) !== signature) throw malformed('it does not begin with the TNEF signature');
       this.#step = 'attribute';
     } else if (this.#step === 'checksum') {
       this.#step = 'attribute';

@@ -112,7 +112,7 @@ function checkKey(
   const { family, bits } = keyTraits(certificate.publicKeyInfo);
   const name = () => `the key of ${nameOf(certificate)},`;
   if (family === 'rsa' && bits !== undefined && bits < minimumRsaBits) {
-    throw new SealpostError(code, `${name()} has ${bits} bits; at least ${minimumRsaBits} are asked for`, {
+    throw new SealpostError(code, `${name()} has ${bits} bits; at least ${minimumRsaBits} are required`, {
       hint: 'use a certificate with a longer key, or another preset',
     });
   }

@@ -104,7 +104,7 @@ function keyOf(certificate: Certificate, found?: KeyObject): Signer['key'] {
 
 const reasons: Record<SignatureReason, string> = {
   ok: 'the signature is good',
-  'content-missing': 'the signed octets are not there',
+  'content-missing': 'the signed content is missing',
   'certificate-missing': "the signer's certificate is neither in the message nor known here",
   'certificate-unusable': "the key in the signer's certificate cannot be used",
   'key-parameters-missing':
@@ -114,8 +114,8 @@ const reasons: Record<SignatureReason, string> = {
   'digest-unsupported': 'the digest algorithm is not supported',
   'signature-unsupported': 'the signature algorithm is not supported',
   'signature-malformed': 'the signature cannot be read',
-  'digest-mismatch': 'the octets are not those that were signed',
-  'content-type-mismatch': 'the signed attributes name another content type',
+  'digest-mismatch': 'the content is not what was signed',
+  'content-type-mismatch': 'the signed attributes name a different content type',
   'attributes-malformed': 'the signed attributes cannot be read or are incomplete',
   'certificate-mismatch': 'the signer protected the digest of a different certificate',
   'algorithm-mismatch': 'the algorithms are not those that the signer protected',

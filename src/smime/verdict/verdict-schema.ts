@@ -12,7 +12,7 @@ const oid = z.string().describe('an object identifier in dotted form');
 const hex = z.string().describe('octets in hexadecimal, lower case');
 const weak = z
   .array(z.string())
-  .describe('why the algorithms here are weak, one reason each; empty when they are not');
+  .describe('why the algorithms here are weak, one reason each; empty if they are not');
 
 export const identifierSchema = z
   .union([
@@ -23,7 +23,7 @@ export const identifierSchema = z
   .describe('how the message names the certificate or key');
 
 const algorithmSchema = z.strictObject({
-  algorithm: z.string().describe('such as rsa-oaep, or the object identifier when it has no name here'),
+  algorithm: z.string().describe('such as rsa-oaep; the object identifier if it has no name here'),
   oid,
   parameters: z
     .record(z.string(), z.union([z.string(), z.number()]))
@@ -34,17 +34,17 @@ export const keySchema = z.strictObject({
   family: z
     .enum(['rsa', 'dsa', 'dh', 'ec', 'okp', 'other'])
     .describe('okp: Ed25519, Ed448, X25519, X448; other: ML-DSA, ML-KEM and unknown ones'),
-  bits: z.number().nullable().describe('of the modulus or curve; null where it is not known'),
+  bits: z.number().nullable().describe('of the modulus or curve; null if unknown'),
 });
 
 export const recipientSchema = z.strictObject({
   kind: z.enum(['key-transport', 'key-agreement', 'kek', 'password', 'kem', 'other']),
-  identifier: identifierSchema.nullable().describe('null where the kind has none'),
+  identifier: identifierSchema.nullable().describe('null if this kind has none'),
   keyEncryption: algorithmSchema.nullable(),
   matched: z
     .strictObject({ identity: z.string(), thumbprint: hex, key: keySchema.nullable() })
     .nullable()
-    .describe('the own key that belongs to this recipient: its name and SHA-256 of its certificate'),
+    .describe('your key that belongs to this recipient: its name, and the SHA-256 of its certificate'),
 });
 
 export const encryptionLayerSchema = z.strictObject({
@@ -57,7 +57,7 @@ export const encryptionLayerSchema = z.strictObject({
       keyDerived: z.boolean().describe('the key is derived from the algorithm identifier (RFC 9709)'),
     })
     .nullable()
-    .describe('null when the message ended before it'),
+    .describe('null if the message ended before it'),
   recipients: z.array(recipientSchema),
   originatorCertificates: z
     .array(
@@ -69,7 +69,7 @@ export const encryptionLayerSchema = z.strictObject({
       }),
     )
     .describe(
-      'certificates that the sender brought along, such as that of its static key; nobody vouches for them',
+      'certificates that the sender included, such as that of its static key; nobody vouches for them',
     ),
   weak,
 });
@@ -78,40 +78,40 @@ export const revocationSchema = z
   .strictObject({
     status: z
       .enum(['good', 'revoked', 'unknown', 'not-checked'])
-      .describe('the worst of the certificates in the chain'),
+      .describe('the worst status among the certificates of the chain'),
     source: z.enum(['crl', 'ocsp']).nullable(),
     thisUpdate: time.nullable().describe('when the authority said so'),
     ageSeconds: z.number().nullable(),
-    message: z.string().nullable().describe('what could not be had, and why'),
+    message: z.string().nullable().describe('what could not be fetched, and why'),
   })
-  .describe('whether the certificate was revoked, where that is looked at');
+  .describe('whether the certificate was revoked, if that is checked');
 
 const signatureFields = {
   identifier: identifierSchema,
-  key: keySchema.nullable().describe("the signer's key; null when the certificate was not found"),
+  key: keySchema.nullable().describe("the signer's key; null if the certificate was not found"),
   subject: z
     .string()
     .nullable()
-    .describe('RFC 4514; null, as the next ones, when the certificate was not found'),
+    .describe('RFC 4514; like the next ones, null if the certificate was not found'),
   issuer: z.string().nullable(),
   serialNumber: hex.nullable(),
   thumbprint: hex.nullable().describe('SHA-256 of the certificate'),
   emails: z
     .array(z.string())
     .describe(
-      'mail addresses in the certificate; … stands for one that cannot be read, or for those that were cut',
+      'mail addresses in the certificate; … stands for one that cannot be read, or for those that were left out',
     ),
   notBefore: time.nullable(),
   notAfter: time.nullable(),
   digestAlgorithm: z.string(),
   signatureAlgorithm: z.string(),
   signingTime: time.nullable().describe('what the signer claims'),
-  valid: z.boolean().describe('the signature is from that key and over these octets'),
-  trusted: z.boolean().describe('and the certificate leads to an anchor, or is pinned'),
+  valid: z.boolean().describe('the signature was made with that key, over these octets'),
+  trusted: z.boolean().describe('in addition, the certificate leads to an anchor, or is pinned'),
   chain: z
     .array(z.strictObject({ subject: z.string(), thumbprint: hex }))
-    .describe('from the signer to the anchor; only when trusted'),
-  reason: z.string().nullable().describe('a stable code when it is not valid or not trusted'),
+    .describe('from the signer to the anchor; only if trusted'),
+  reason: z.string().nullable().describe('a stable code if it is not valid or not trusted'),
   message: z.string().nullable().describe('the reason in words'),
   revocation: revocationSchema,
 };
@@ -129,14 +129,14 @@ export const signerSchema = z.strictObject({
       }),
     )
     .describe(
-      'which certificate the signer says is its own (RFC 5035); one that is not the one found makes the signature invalid',
+      'the certificate that the signer says is its own (RFC 5035); if a different one was found, the signature is invalid',
     ),
   smimeCapabilities: z
     .array(z.string())
-    .describe('what the signer says it can read, the preferred first: names, or object identifiers'),
+    .describe('what the signer says it can read, the preferred one first: names, or object identifiers'),
   encryptionKeyPreference: identifierSchema
     .nullable()
-    .describe('the certificate that the signer wants replies encrypted for'),
+    .describe('the certificate for which the signer wants replies to be encrypted'),
   receiptRequest: z
     .strictObject({
       contentIdentifier: hex,
@@ -144,7 +144,7 @@ export const signerSchema = z.strictObject({
       to: z.array(z.string()),
     })
     .nullable()
-    .describe('a signed receipt is asked for (RFC 2634); none is sent'),
+    .describe('a request for a signed receipt (RFC 2634); none is sent'),
   countersignatures: z
     .array(counterSignerSchema)
     .describe('signatures of this signature, at most ten; they change nothing about the message'),
@@ -153,13 +153,13 @@ export const signerSchema = z.strictObject({
 export const signatureLayerSchema = z.strictObject({
   type: z.enum(['signed-data', 'multipart/signed']),
   digestAlgorithms: z.array(z.string()),
-  signers: z.array(signerSchema).describe('empty when nobody signed'),
+  signers: z.array(signerSchema).describe('empty if nobody signed'),
   certificates: z.number().describe('how many certificates came with it'),
   lineEnds: z
     .enum(['as-received', 'crlf'])
     .nullable()
     .describe(
-      'multipart/signed whose first part came with bare LF: whether the octets that were checked, and that are handed on, are those that came, or have CRLF in place of LF; null for everything else',
+      'for a multipart/signed whose first part came with bare LF: whether the octets that were verified, and are handed on, are as received, or have CRLF in place of LF; null for everything else',
     ),
   weak,
 });
@@ -196,33 +196,33 @@ export const headersSchema = z
     protection: z
       .enum(['none', 'rfc9788-clear', 'rfc9788-cipher', 'wrapped', 'unmarked'])
       .describe(
-        'none: no header fields inside; rfc9788-clear, rfc9788-cipher: by RFC 9788, the latter with fields that the outer header hides; wrapped: a message/rfc822 inside (RFC 8551, section 3.1); unmarked: fields stand inside, and nothing says that they are those of the message',
+        'none: no header fields inside; rfc9788-clear, rfc9788-cipher: by RFC 9788, the latter with fields that the outer header hides; wrapped: a message/rfc822 inside (RFC 8551, section 3.1); unmarked: there are fields inside, but nothing says that they are those of the message',
       ),
     signed: z
       .boolean()
-      .describe('every signature over them is valid; whether the signer is trusted says `signature`'),
+      .describe('every signature over them is valid; see `signature` for whether the signer is trusted'),
     encrypted: z
       .boolean()
-      .describe('they came encrypted; what the outer header repeats was readable all the same'),
+      .describe('they came encrypted; what the outer header repeats was readable anyway'),
     fields: z
       .array(z.strictObject({ name: z.string(), value: z.string() }))
-      .describe('the fields inside, unfolded, without those of MIME: these are the ones to show'),
+      .describe('the fields inside, unfolded, without those of MIME; show these'),
     differences: z
       .array(
         z.strictObject({
           name: z.string(),
-          outer: z.string().nullable().describe('null when the outer header has no such field'),
-          inner: z.string().nullable().describe('null when the protected header has no such field'),
+          outer: z.string().nullable().describe('null if the outer header has no such field'),
+          inner: z.string().nullable().describe('null if the protected header has no such field'),
           intended: z
             .boolean()
-            .describe('the sender says inside that it wrote the outer field so (HP-Outer), to hide this one'),
+            .describe('the sender says inside (HP-Outer) that it wrote the outer field like this, to hide the inner one'),
         }),
       )
-      .describe('where the outer header says something else about who, to whom, when and what'),
+      .describe('where the outer header differs on author, recipients, date or subject'),
     legacyDisplay: z
       .array(z.number().int())
       .describe(
-        'parts, counted as in the hand-off, whose text begins with a copy of such fields for readers without RFC 9788 (hp-legacy-display): the lines up to the first blank one; in HTML the div of class header-protection-legacy-display',
+        'parts, counted as in the hand-off, whose text begins with a copy of such fields for readers without RFC 9788 (hp-legacy-display): the lines up to the first blank one; in HTML, the div of class header-protection-legacy-display',
       ),
   })
   .describe('what the protected octets say about the header of the message');
@@ -230,7 +230,7 @@ export const headersSchema = z
 const outcome = {
   status: z
     .enum(['ok', 'failed'])
-    .describe('whether it could be decoded; a bad signature does not make it failed'),
+    .describe('whether it could be decoded; a bad signature is not a failure'),
   error: z.strictObject({ code: z.enum(errorCodes), message: z.string() }).nullable(),
   encrypted: z.boolean().describe('there is at least one layer of encryption'),
   integrity: z
@@ -240,27 +240,27 @@ const outcome = {
     ),
   signature: z
     .enum(['none', 'valid', 'untrusted', 'invalid'])
-    .describe('the worst of all signers of all layers'),
+    .describe('the worst status among all signers of all layers'),
 };
 
 const layersSchema = z
   .array(layerSchema)
-  .describe('from the outside in; on failure as far as they were read');
+  .describe('from the outside in; on failure, as far as they were read');
 
 const contentSchema = z
   .strictObject({
-    contentType: z.string().nullable().describe('of the innermost entity; null when it has no MIME header'),
+    contentType: z.string().nullable().describe('of the innermost entity; null if it has no MIME header'),
     octets: z.number(),
-    sha256: hex.nullable().describe('of these octets; null where the caller wanted none'),
+    sha256: hex.nullable().describe('of these octets; null if the caller did not request it'),
   })
   .nullable()
-  .describe('what was decoded, exactly as it was protected; null on failure, or when there is none');
+  .describe('what was decoded, exactly as it was protected; null on failure, or if there is none');
 
 export const embeddedSchema = z.strictObject({
   path: z
     .string()
     .describe(
-      'its number, such as 1.2, as IMAP counts parts (RFC 9051); 1.2/3 is number 3 in the content of 1.2',
+      'its number, such as 1.2, counted as in IMAP (RFC 9051); 1.2/3 is number 3 in the content of 1.2',
     ),
   contentType: z.string().describe('as the part says'),
   ...outcome,
@@ -270,7 +270,7 @@ export const embeddedSchema = z.strictObject({
 
 const addressSchema = z.strictObject({
   name: z.string(),
-  address: z.string().describe('empty for what is no address'),
+  address: z.string().describe('empty if it is not a valid address'),
 });
 
 export const senderSchema = z
@@ -279,27 +279,27 @@ export const senderSchema = z
       .string()
       .nullable()
       .describe(
-        'the one partner that it is from; null for nobody known. In a conflict the one whose certificate signed',
+        'the partner that it is from; null if it is from nobody known. In a conflict, the one whose certificate signed',
       ),
     by: z
       .enum(['signature', 'address', 'conflict'])
       .nullable()
       .describe(
-        "signature: a certificate of the partner's signed, or a trusted one that contains its address; address: the From field says so, as anyone can write; conflict: signer, From and Sender do not agree or cannot be read, so that it is proof of nothing",
+        "signature: a certificate of the partner signed, or a trusted one that contains its address; address: the From field says so, which anyone can write; conflict: signer, From and Sender do not agree or cannot be read, so nothing is proven",
       ),
-    from: z.array(addressSchema).describe('the From field of the message as it is handed off'),
+    from: z.array(addressSchema).describe('the From field of the message that is handed off'),
     sender: addressSchema
       .nullable()
-      .describe('the Sender field where it is not the author: a provider, as a rule; proof of nothing'),
+      .describe('the Sender field if it is not the author: usually a provider; it proves nothing'),
   })
-  .describe('who the message is from; the daemon adds it, which knows the partners');
+  .describe('who the message is from; added by the daemon, which knows the partners');
 
 const policySchema = z
   .strictObject({
     shortfalls: z.array(z.strictObject({ code: z.enum(errorCodes), message: z.string() })),
   })
   .describe(
-    'rules that the message falls short of, and that let it pass all the same (policy.shortfall: pass, policy.duplicates.action: flag); absent if there are none. The daemon adds it',
+    'rules that the message falls short of, but that let it pass anyway (policy.shortfall: pass, policy.duplicates.action: flag); absent if there are none. Added by the daemon',
   );
 
 export const verdictSchema = z
@@ -314,15 +314,15 @@ export const verdictSchema = z
     pieces: z
       .array(embeddedSchema)
       .describe(
-        'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself, those in the content of another one behind it; what they are worth says nothing about the message',
+        'S/MIME parts below a multipart or in a forwarded mail, each decoded by itself; parts in the content of another one come after it. What they are worth says nothing about the message',
       ),
     truncated: z
       .boolean()
       .describe(
-        'names, lists or recipients were cut (a text ends with …), since a verdict has room for 2 Mi characters of what the sender wrote: 1,000 for each text, 100 for each list. Signers are never left out',
+        'names, lists or recipients were cut (a cut text ends with …), because a verdict has room for 2 Mi characters of the sender's text: 1,000 for each text, 100 entries for each list. Signers are never left out',
       ),
   })
-  .describe('What a message was worth, as the decoder of Sealpost found it');
+  .describe('What a message was worth, as found by the decoder of Sealpost');
 
 export type Verdict = z.infer<typeof verdictSchema>;
 export type Layer = z.infer<typeof layerSchema>;

@@ -22,7 +22,7 @@ export function unique(words: readonly string[]): string[] {
   return [...new Set(words)];
 }
 
-/** The overall signature status: the worst of all signers of all layers. */
+/** The overall signature status: the worst status among all signers of all layers. */
 function overallSignature(layers: readonly Layer[]): Verdict['signature'] {
   const signers = layers.filter(isSignatureLayer).flatMap((layer) => layer.signers);
   if (signers.length === 0) return 'none';
