@@ -9,7 +9,7 @@ const threshold = () => z.union([z.number().min(0), z.string()]);
 const rule = (name: () => z.ZodString) =>
   z.strictObject({
     name: name().describe(
-      'Name of the rule. The name of a rule that there is (sealpost alerts rules) changes that one.',
+      'Name of the rule. The name of an existing rule (sealpost alerts rules) changes that rule.',
     ),
     condition: z
       .enum(alertConditionNames)
@@ -18,13 +18,13 @@ const rule = (name: () => z.ZodString) =>
     above: threshold()
       .optional()
       .describe(
-        'The value above which it is bad: a number, or a duration such as 30m, as the condition has it.',
+        'The value above which it is bad: a number, or a duration such as 30m, depending on the condition.',
       ),
     below: threshold().optional().describe('The value below which it is bad.'),
     clear: threshold()
       .optional()
       .describe(
-        'The value at which it is good again. Between both, nothing changes. Default: the threshold.',
+        'The value at which it is good again. Between the two, nothing changes. Default: the threshold.',
       ),
     for: duration().optional().describe('How long it must be bad before there is an alert.'),
     clearFor: duration().optional().describe('How long it must be good again before the alert ends.'),
@@ -33,7 +33,7 @@ const rule = (name: () => z.ZodString) =>
       .max(4)
       .optional()
       .describe(
-        'Of suspended, waiting and overdue: an alert for each mailbox, partner and so on. [] is one for all.',
+        'For suspended, waiting and overdue: a separate alert for each mailbox, partner and so on. []: one for all.',
       ),
     only: z
       .strictObject({
@@ -43,12 +43,12 @@ const rule = (name: () => z.ZodString) =>
       })
       .optional()
       .describe('What the rule is about. Default: everything.'),
-    least: z.number().int().min(0).optional().describe('Of failures: fewer in an hour are no alert.'),
+    least: z.number().int().min(0).optional().describe('For failures: with fewer in an hour, there is no alert.'),
     severity: z
       .enum(alertSeverities)
       .optional()
-      .describe('How serious it is; default: as for its condition.'),
-    off: z.boolean().optional().describe('The rule does not hold.'),
+      .describe('How serious it is. Default: that of its condition.'),
+    off: z.boolean().optional().describe('Turns the rule off.'),
   });
 
 export const alertSettings = (kinds: {
@@ -58,16 +58,16 @@ export const alertSettings = (kinds: {
 }) =>
   z
     .strictObject({
-      enabled: z.boolean().default(true).describe('Whether the rules are looked at.'),
-      every: duration('1s').prefault('30s').describe('How often they are looked at.'),
+      enabled: z.boolean().default(true).describe('Whether the rules are evaluated.'),
+      every: duration('1s').prefault('30s').describe('How often they are evaluated.'),
       rules: z
         .array(rule(kinds.name))
         .max(100)
         .default([])
-        .describe('Rules of yours, and changes of those that hold anyway.'),
+        .describe('Your own rules, and changes to the default ones.'),
       repeat: duration()
         .prefault('24h')
-        .describe('How often an alert that lasts is told again. 0s: only once.'),
+        .describe('How often a lasting alert is told again. 0s: it is told only once.'),
       mail: z
         .strictObject({
           partner: kinds
@@ -90,7 +90,7 @@ export const alertSettings = (kinds: {
             .int()
             .min(1)
             .default(12)
-            .describe('Mails in an hour. What comes beyond waits for the next one, and nothing is lost.'),
+            .describe('Maximum number of mails per hour. Further alerts wait for the next one; none is lost.'),
         })
         .optional()
         .describe('Alerts by mail, through the outbound queue.'),

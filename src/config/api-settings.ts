@@ -43,7 +43,7 @@ export const apiSettings = <P extends z.ZodType, T extends z.ZodType>(kinds: {
       .int()
       .min(0)
       .default(30_000)
-      .describe('Maximum requests of one token in a minute, of any kind. 0: no limit.'),
+      .describe('Maximum requests of one token per minute, of any kind. 0: no limit.'),
     bodyTimeout: duration('1s')
       .prefault('30s')
       .describe('How long a client may take for a body, beyond what its octets need at bodyMinimumRate.'),

@@ -22,7 +22,7 @@ export const consoleSettings = <
   const oidc = z.strictObject({
     issuer: z
       .url({ protocol: /^https?$/ })
-      .describe('Issuer, as it is in its ID tokens. http only on loopback.'),
+      .describe('Issuer, as written in its ID tokens. http only on loopback.'),
     clientId: z.string().min(1).describe('Client id of the console there.'),
     clientSecret: kinds.secret().describe('Client secret of the console there.'),
     url: z
@@ -30,7 +30,7 @@ export const consoleSettings = <
       .describe(
         'URL by which people reach the console, such as https://console.example.com. The provider is told to send them back to it, at /login/oidc/back.',
       ),
-    scopes: z.string().default('openid profile').describe('Scopes that are asked for.'),
+    scopes: z.string().default('openid profile').describe('Scopes to request.'),
     groupsClaim: z
       .string()
       .min(1)
@@ -48,12 +48,12 @@ export const consoleSettings = <
       )
       .default([])
       .describe(
-        'What groups may do. The first entry that fits counts. Whoever is in none of them is refused.',
+        'What groups may do. The first matching entry counts. People in none of these groups are refused.',
       ),
     session: duration('1m')
       .prefault('1h')
       .describe(
-        'How long a login through the provider lasts at most. Whoever is disabled there is out of the console after this time; sealpost users disable takes effect at once.',
+        'How long a login through the provider lasts at most. A person who is disabled there loses access to the console after this time; sealpost users disable takes effect at once.',
       ),
   });
   return z.strictObject({
@@ -72,24 +72,24 @@ export const consoleSettings = <
       .url({ protocol: /^https?$/ })
       .optional()
       .describe(
-        'URL by which people reach the console, such as https://console.example.com; the one of console.oidc without it. Passkeys are bound to its name: without a name, there are none, and under another name, those that were made count no more.',
+        'URL by which people reach the console, such as https://console.example.com; the one of console.oidc without it. Passkeys are bound to its name: without a name, there are none, and under a different name, existing ones no longer work.',
       ),
     tls: kinds.tlsFiles.optional().describe('Certificate of the console. Without it, it speaks clear text.'),
     trustedProxies: z
       .array(z.string())
       .default([])
       .describe(
-        'Addresses or networks (10.0.0.0/8) of proxies that end TLS before the console. Only these may say who is there (X-Forwarded-For), and they must say that it came over TLS (X-Forwarded-Proto: https).',
+        'Addresses or networks (10.0.0.0/8) of proxies that end TLS before the console. Only these may say who the client is (X-Forwarded-For), and they must say that it came over TLS (X-Forwarded-Proto: https).',
       ),
     idle: duration('1m').prefault('30m').describe('A login ends after this time without a request.'),
     session: duration('1m').prefault('12h').describe('A login ends after this time in any case.'),
     stepUp: duration('10s')
       .prefault('5m')
-      .describe('How long it counts that a person has shown who it is, for acts that ask for it again.'),
+      .describe('How long a proof of identity counts for acts that ask for it again.'),
     secondFactor: z
       .boolean()
       .default(true)
-      .describe('Passwords count with a code of an authenticator app (TOTP) or a passkey only.'),
+      .describe('Require a code from an authenticator app (TOTP) or a passkey in addition to a password.'),
     fourEyes: z
       .boolean()
       .default(false)
@@ -103,9 +103,9 @@ export const consoleSettings = <
       'Maximum concurrent connections from one address, or one network of IPv6 (64 bits); trusted proxies have no limit of their own.',
     ),
     maxRequestsPerPerson: count(50).describe(
-      'Maximum concurrent requests of one person, from all browsers and addresses. An open page that shows what happens is one of them. Further ones get 429.',
+      'Maximum concurrent requests of one person, from all browsers and addresses. A page that shows live events counts as one of them. Further ones get 429.',
     ),
-    requestsPerMinute: count(1200).describe('Maximum requests of one login in a minute.'),
+    requestsPerMinute: count(1200).describe('Maximum requests of one login per minute.'),
     oidc: oidc.optional().describe('People of your OpenID Connect provider may log in.'),
   });
 };

@@ -63,13 +63,13 @@ export function destinationSettings<S extends SecretType, F extends z.ZodType>(p
       .array(z.string())
       .min(1)
       .describe(
-        'Recipients of the mail: addresses such as "archive@erp.example", in whose local part {mailbox}, {partner} and {local} (the local part of each recipient that the message came for) may stand; or "{recipient}", each recipient that the message came for; or "{to}", each address in To and Cc of the decoded mail.',
+        'Recipients of the mail: addresses such as "archive@erp.example", whose local part may contain {mailbox}, {partner} and {local} (the local part of each recipient that the message came for); or "{recipient}", each recipient that the message came for; or "{to}", each address in To and Cc of the decoded mail.',
       ),
     allow: z
       .array(z.string())
       .default([])
       .describe(
-        'Which addresses "{recipient}" and "{to}" may give, written as the addresses of a mailbox. All others are left out: a mail never goes where its author wants it to.',
+        'Which addresses "{recipient}" and "{to}" may yield, written like the addresses of a mailbox. All others are left out, so the author of a mail cannot choose where it goes.',
       ),
     sender: z
       .string()
@@ -83,13 +83,13 @@ export function destinationSettings<S extends SecretType, F extends z.ZodType>(p
       .min(1)
       .optional()
       .describe(
-        "Host of the mail server. Without it, the MX records of each recipient's domain are used, and the mail goes to whoever they name.",
+        "Host of the mail server. Without it, the MX records of each recipient's domain are used, and the mail goes to the servers that they name.",
       ),
     mtaSts: mtaSts(),
     ...mailServer,
   });
   const lmtpDestination = z.strictObject({
-    type: z.literal('lmtp').describe('A mail store, over LMTP: each recipient is answered on its own.'),
+    type: z.literal('lmtp').describe('A mail store, over LMTP, which answers for each recipient separately.'),
     host: z.string().min(1).describe('Host of the mail store.'),
     ...mailServer,
   });
@@ -102,7 +102,7 @@ export function destinationSettings<S extends SecretType, F extends z.ZodType>(p
       .max(300)
       .default('{mailbox}/{date}/{id}/')
       .describe(
-        'What the names of the objects of a message begin with: {mailbox}, {partner} ("unknown" without one), {date} (when it arrived, YYYY-MM-DD in UTC), {time} (as in the names of folders), and {id}, which it must have.',
+        'How the object names of a message begin. Placeholders: {mailbox}, {partner} ("unknown" without one), {date} (of arrival, YYYY-MM-DD in UTC), {time} (as in the names of folders), and {id}, which is required.',
       ),
   });
   const destination = z.discriminatedUnion('type', [

@@ -43,11 +43,11 @@ export function dkimSettings({ path }: { path: () => z.ZodString }) {
         oversign: z
           .boolean()
           .default(true)
-          .describe('Sign as well that there is no further field with one of these names.'),
+          .describe('Also sign that there are no further fields with these names.'),
         expires: duration('1d')
           .optional()
           .describe(
-            'How long a signature is valid. Servers on the way may hold mail for days. Without it, there is no end.',
+            'How long a signature is valid. Servers on the way may hold mail for days. Without this, a signature does not expire.',
           ),
       }),
     )

@@ -19,11 +19,11 @@ export function folderSettings({ name, path }: Parts) {
         ),
         settle: duration('100ms')
           .prefault('2s')
-          .describe('How long size and time of a file must not change until it is taken.'),
+          .describe('How long the size and time of a file must stay unchanged before it is taken.'),
         failed: path()
           .optional()
           .describe(
-            'Folder, on the same volume, for files that cannot be sent; beside each is NAME.error.json with the reason. Default: the folder failed in PATH.',
+            'Folder on the same volume for files that cannot be sent, each with a file NAME.error.json that says why. Default: the folder failed in PATH.',
           ),
         subject: z
           .string()
@@ -36,9 +36,9 @@ export function folderSettings({ name, path }: Parts) {
           .boolean()
           .default(true)
           .describe(
-            'Let the kernel tell of new files. false: rely on scan alone. A network volume is recognised, and scanned in any case.',
+            'Let the kernel report new files. false: rely on scan alone. Network volumes are recognized, and always scanned.',
           ),
-        scan: duration('1s').prefault('10s').describe('Interval at which the folder is looked through.'),
+        scan: duration('1s').prefault('10s').describe('Interval between scans of the folder.'),
         maxSize: size('1KiB').prefault('150MiB').describe('Maximum size of a file.'),
       }),
     )
@@ -53,11 +53,11 @@ export function clientQueueSettings() {
         .boolean()
         .default(false)
         .describe(
-          'Take messages from the queues of clients in Redis (sealpost clients queue). Needs a Redis that your programs reach, so not the private one.',
+          'Take messages from the queues of clients in Redis (sealpost clients queue). Needs a Redis that your programs can reach, so not the private one.',
         ),
       maxSize: size('1KiB')
         .prefault('10MiB')
-        .describe('Maximum size of a message. It is in Redis and in memory as a whole.'),
+        .describe('Maximum size of a message. All of it is held in Redis and in memory.'),
     })
     .prefault({})
     .describe('Queues of clients: programs with sealpost/client put messages for partners there.');

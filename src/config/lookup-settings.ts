@@ -76,5 +76,5 @@ export const partnerLookup = ({ name }: Pick<Parts, 'name'>) =>
     .array(name())
     .default([])
     .describe(
-      'Directories (lookup.directories) that are asked for certificates of this partner, while it has none for encryption that is good for 30 days more, and when you say so: sealpost certs lookup.',
+      'Directories (lookup.directories) to ask for certificates of this partner. They are asked as long as no certificate for encryption is valid for 30 more days, and when you run sealpost certs lookup.',
     );

@@ -24,7 +24,7 @@ export function oauth2Settings({ secret }: Parts) {
       refreshToken: secret()
         .optional()
         .describe(
-          'Refresh token of a user who has agreed. If the endpoint replaces it, the new one is kept, sealed, in Redis; write another one here to start again.',
+          'Refresh token of a user who has consented. If the endpoint replaces it, the new one is kept in Redis, sealed. To start again, write a different one here.',
         ),
       serviceAccount: secret()
         .optional()

@@ -23,7 +23,7 @@ export const httpSettings = <P extends z.ZodType, S extends z.ZodType>(kinds: {
       .secret()
       .optional()
       .describe(
-        'Whoever asks for /metrics from another machine needs it: Authorization: Bearer TOKEN. Without it, only this machine gets them.',
+        'Token required to get /metrics from another machine: Authorization: Bearer TOKEN. Without it, only this machine can get them.',
       ),
   });
 
@@ -50,11 +50,11 @@ export const traceSettings = <S extends z.ZodType>(kinds: { secret: () => S }) =
     .strictObject({
       url: z
         .url({ protocol: /^https?$/ })
-        .describe('Where spans are posted to, as OTLP over HTTP: http://collector:4318/v1/traces.'),
+        .describe('URL to which spans are posted, as OTLP over HTTP: http://collector:4318/v1/traces.'),
       authorization: kinds.secret().optional().describe('Value of the field Authorization.'),
-      ratio: z.number().min(0).max(1).default(1).describe('Which share of messages has a trace.'),
+      ratio: z.number().min(0).max(1).default(1).describe('The share of messages that are traced.'),
     })
     .optional()
     .describe(
-      'Traces by OpenTelemetry: one from the arrival of a message to its hand-off, one from its submission to its departure. Without it, nothing of it is loaded.',
+      'OpenTelemetry traces: one from the arrival of a message to its hand-off, one from its submission to its departure. Without this, none of the libraries are loaded.',
     );

@@ -90,7 +90,7 @@ const duplicates = z
   })
   .optional()
   .describe(
-    'Messages that a partner sends again, perhaps encrypted anew. Only messages of the same partner are compared, and messages whose partner is proved by a signature only with such messages. What was not accepted does not count.',
+    'Messages that a partner sends again, perhaps encrypted anew. Only messages of the same partner are compared, and one whose partner is proven by a signature only with others of that kind. Messages that were not accepted do not count.',
   );
 
 const attachments = z
@@ -107,12 +107,12 @@ const attachments = z
       .min(1)
       .optional()
       .describe(
-        'Patterns, one of which each file name must match: * stands for any characters, ? for one, # for a digit. Upper and lower case differ.',
+        'Each file name must match one of these patterns: * stands for any characters, ? for one character, # for a digit. Case matters.',
       ),
     subjectIsName: z
       .boolean()
       .default(false)
-      .describe('The subject is the file name of the one attachment, as EDI@Energy asks.'),
+      .describe('The subject must be the file name of the only attachment, as EDI@Energy requires.'),
   })
   .optional()
   .describe(
@@ -137,7 +137,7 @@ export const policySettings = (whose: string) =>
         .enum(['pass', 'suspend', 'refuse'])
         .default('suspend')
         .describe(
-          'What becomes of a message that falls short of these rules. pass: it is handed off, and its verdict lists what it lacks (policy.shortfalls). suspend: it waits for a person. refuse: it ends, and the partner is told what was wrong and how to mend it; if the partner cannot be told (see partners[].explain), the message is suspended.',
+          'What to do with a message that falls short of these rules. pass: it is handed off, and its verdict lists what it lacks (policy.shortfalls). suspend: it waits for a person. refuse: it ends, and the partner is told what was wrong and how to fix it; if the partner cannot be told (see partners[].explain), the message is suspended.',
         ),
     })
     .optional()
@@ -155,7 +155,7 @@ export const explainSettings = () =>
         .min(1)
         .max(1000)
         .default(10)
-        .describe('Maximum number of explanations in 24 hours. What is refused beyond that is suspended.'),
+        .describe('Maximum number of explanations in 24 hours. Messages refused beyond that are suspended.'),
     })
     .optional()
     .describe(
@@ -175,7 +175,7 @@ export const unresolved = z
   .enum(['pass', 'suspend', 'drop'])
   .default('pass')
   .describe(
-    'What becomes of a message that could be decoded and that no partner is found for, neither by the certificate that signed it nor by its From field. pass: it is handed off like any other. suspend: it waits for a person (partner-unknown). drop: it ends, its octets are removed, and its record says so (event dropped). If signer, From and Sender do not agree (conflict), suspend and drop both suspend it.',
+    'What to do with a message that was decoded, but belongs to no partner, judging by the certificate that signed it and by its From field. pass: it is handed off like any other. suspend: it waits for a person (partner-unknown). drop: it ends, its octets are removed, and its record says so (event dropped). If signer, From and Sender do not agree (conflict), both suspend and drop suspend it.',
   );
 
 export const partnerRequire = z

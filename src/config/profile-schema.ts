@@ -110,13 +110,13 @@ export const profileSettings = ({ path }: { path: () => z.ZodString }) =>
       folder: path()
         .optional()
         .describe(
-          'Folder with profiles of your own, beside those of Sealpost: each file *.yaml in it is one (docs/profiles.md).',
+          'Folder with your own profiles, in addition to those of Sealpost: each file *.yaml in it is one (docs/profiles.md).',
         ),
       dates: z
         .record(z.string(), day())
         .default({})
         .describe(
-          'From which day a rule holds that could not be read in its source, by PROFILE/RULE: "edi-energy/content-gcm: 2027-04-01". Without a day here, such a rule is reported and refuses nothing.',
+          'The day from which a rule applies that could not be read in its source, by PROFILE/RULE: "edi-energy/content-gcm: 2027-04-01". Without a day here, such a rule is reported, but refuses nothing.',
         ),
     })
     .prefault({})
@@ -135,5 +135,5 @@ export const partnerProfile = () =>
     .string()
     .optional()
     .describe(
-      'The profile whose settings for outbound mail apply, in place of preset: one of sealpost profiles list, such as edi-energy, or one of your own. Individual settings override it.',
+      'The profile whose settings for outbound mail apply, instead of preset: one of sealpost profiles list, such as edi-energy, or one of your own. Individual settings override it.',
     );

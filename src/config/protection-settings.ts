@@ -41,7 +41,7 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .boolean()
     .default(false)
     .describe(
-      'Use a better cipher than contentEncryption where the partner has said, in mail that it signed, that it can read it. Of several, its own preference decides. Nothing below contentEncryption is used: fewer bits, or none that authenticates where that one does.',
+      'Use a better cipher than contentEncryption if the partner has said in signed mail that it can read it. Of several, the one that the partner prefers is used. It is never weaker than contentEncryption: it has no fewer bits, and it authenticates if contentEncryption does.',
     ),
   keyTransport: z
     .enum(keyTransports)
@@ -75,7 +75,7 @@ export const protectionSettings = (name: () => z.ZodString) => ({
     .array(name())
     .default([])
     .describe(
-      'Further identities that sign the same content, such as one with a new algorithm beside one that every recipient supports.',
+      'Further identities that sign the same content, such as one with a new algorithm in addition to one that every recipient supports.',
     ),
   encryptionIdentity: name()
     .optional()

@@ -7,25 +7,25 @@ const onKeys = z.strictObject({
     .boolean()
     .default(true)
     .describe(
-      'Replay suspended messages by themselves when the certificate or key comes that they wait for. docs/reason-codes.md says which do.',
+      'Replay suspended messages automatically when the certificate or key that they wait for arrives. docs/reason-codes.md says for which reasons they do.',
     ),
   delay: duration()
     .prefault('1h')
     .describe(
-      'How long a certificate that a rule approved must stand before messages are replayed for it. What a person approves or configures is not waited for.',
+      'How long to wait after a rule has approved a certificate before messages are replayed for it. There is no wait if a person approved or configured it.',
     ),
   perPartner: z
     .number()
     .int()
     .min(1)
     .default(1000)
-    .describe('Maximum number of messages of one partner that are replayed by themselves on a day (UTC).'),
+    .describe('Maximum number of messages of one partner that are replayed automatically per day (UTC).'),
   perDay: z
     .number()
     .int()
     .min(1)
     .default(10_000)
-    .describe('Maximum number of messages of all partners that are replayed by themselves on a day (UTC).'),
+    .describe('Maximum number of messages of all partners that are replayed automatically per day (UTC).'),
 });
 
 export const retry = z.strictObject({

@@ -27,17 +27,17 @@ const pin = () =>
 const rate = () =>
   z
     .strictObject({
-      messages: z.number().min(0.001).optional().describe('Messages a second; 0.1 is one in ten seconds.'),
-      octets: size('1B').optional().describe('Octets a second, as the mail is sent.'),
+      messages: z.number().min(0.001).optional().describe('Messages per second. 0.1 is one in ten seconds.'),
+      octets: size('1B').optional().describe('Octets per second, counted as the mail is sent.'),
       burst: duration('1ms')
         .prefault('1s')
         .describe(
-          'After a pause, as much may leave at once as otherwise in this time; at least one message, however large.',
+          'After a pause, as much may be sent at once as otherwise in this time; at least one message, however large.',
         ),
     })
     .optional()
     .describe(
-      'How much may be sent, over all processes together. What is too much waits, by priority and in order, and no attempt counts.',
+      'How much may be sent, over all processes together. Anything beyond that waits, by priority and in order, and this does not count as an attempt.',
     );
 
 /** What a connection to a mail server needs, whoever runs the server. */
@@ -62,7 +62,7 @@ export const serverSettings = <S extends ReturnType<Parts['secret']>, F extends 
     .enum(['published', 'required', 'off'])
     .default('published')
     .describe(
-      'DANE (RFC 7672), with the resolver of dns. published: where the domain publishes TLSA records, they decide whether its server is the right one. required: send only with such records. off: ignore them.',
+      'DANE (RFC 7672), with the resolver of dns. published: if the domain publishes TLSA records, they decide whether its server is the right one. required: send only with such records. off: ignore them.',
     ),
   user: z.string().optional().describe('Login name.'),
   password: secret().optional().describe('Password.'),
@@ -87,7 +87,7 @@ export function routeSettings({ secret, path, port, tlsFiles }: Parts) {
       folder: path()
         .optional()
         .describe(
-          'A folder instead of a server: each message becomes a file ID.eml, as it would have been sent, with a file ID.json that says whom it is for. Another program takes them from there.',
+          'A folder instead of a server: each message becomes a file TIME-ID.eml, exactly as it would have been sent, with a file TIME-ID.json that says whom it is for. Another program takes them from there.',
         ),
       host: z
         .string()
@@ -120,7 +120,7 @@ export function dnsSettings({ path, port }: Pick<Parts, 'path' | 'port'>) {
       resolver: z
         .string()
         .describe(
-          'IP address of a resolver that validates DNSSEC, such as unbound on this machine. Its word is taken for what is validated, so it must be on loopback or be asked over TLS.',
+          'IP address of a resolver that validates DNSSEC, such as unbound on this machine. It is trusted to validate, so it must be on loopback or be asked over TLS.',
         ),
       port: port().optional().describe('Port. Default: 53, with tls 853.'),
       tls: z.boolean().default(false).describe('Ask it over TLS (RFC 7858).'),

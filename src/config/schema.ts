@@ -77,7 +77,7 @@ const tlsFiles = z.strictObject({
     .array(z.strictObject(tlsPair))
     .optional()
     .describe(
-      'Pairs that follow. Of those in force, the one that began last is used, from its moment on and without a restart. Renewed files are noticed as well.',
+      'Further pairs, for the time after this one. Of all pairs in force, the one that began last is used. Neither a change of pair nor a renewed file needs a restart.',
     ),
 });
 
@@ -172,7 +172,7 @@ const identity = z.strictObject({
     .min(1)
     .default([...ownUses])
     .describe('What the key is for: decrypt, sign. Its key usage must allow it, too.'),
-  ...termSettings('The key signs', ' It decrypts before and after, as long as its entry stands.'),
+  ...termSettings('The key signs', ' It decrypts before and after, as long as the entry exists.'),
 });
 
 const trust = z.strictObject({
@@ -309,13 +309,13 @@ const mailbox = z.strictObject({
   minimumProfile: minimumProfile(),
   unresolved,
   policy: policySettings(
-    'Rules for the mail of this mailbox, beside require. Those of the partner count as well.',
+    'Rules for the mail of this mailbox, in addition to require. Those of the partner apply as well.',
   ),
   keepSubjects: z
     .boolean()
     .default(false)
     .describe(
-      'Keep the subject of each message, as it is after decryption, in the ledger: sealed with the spool key, up to 250 characters, as long as the record. People with the right to content see it in lists, and search by it.',
+      'Keep the subject of each message (after decryption) in the ledger, as long as its record: up to 250 characters, sealed with the spool key. People with the right to content see it in lists, and can search by it.',
     ),
   bodyPart: z
     .strictObject({
@@ -345,7 +345,7 @@ export const partnerSchema = z.strictObject({
     .array(name())
     .default([])
     .describe(
-      'Names that the partner had before, the first one first (sealpost partners rename writes them). Mail that waits, records, and grants of clients that have one of them go on. Do not remove one while there are such.',
+      'Earlier names of the partner, the oldest first (sealpost partners rename writes them). Waiting mail, records, and grants of clients under these names remain valid. Do not remove a name as long as there are any.',
     ),
   addresses: z
     .array(z.string())
@@ -356,14 +356,14 @@ export const partnerSchema = z.strictObject({
   require: partnerRequire,
   minimumProfile: minimumProfile(),
   policy: policySettings(
-    'Rules for the mail of this partner, beside require. Those of the mailbox count as well.',
+    'Rules for the mail of this partner, in addition to require. Those of the mailbox apply as well.',
   ),
   explain: explainSettings(),
   keepSubjects: z
     .boolean()
     .optional()
     .describe(
-      'Keep the subjects of mail to the partner, and of mail from it whatever the mailbox says. Default: false to the partner, and keepSubjects of the mailbox from it.',
+      'Keep the subjects of mail to and from the partner, whatever the mailbox says. Default: false for mail to the partner, keepSubjects of the mailbox for mail from it.',
     ),
   certificates: z
     .array(certificateEntry(path))
@@ -457,7 +457,7 @@ export const configSchema = z.strictObject({
     .array(partnerSchema)
     .default([])
     .describe(
-      'The partners you exchange mail with, beside those that have a file of their own (partnerFiles).',
+      'The partners you exchange mail with, in addition to those that have their own file (partnerFiles).',
     ),
   partnerFiles: path()
     .default('partners')

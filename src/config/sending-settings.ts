@@ -29,7 +29,7 @@ const windows = z.strictObject({
     .string()
     .refine((text) => isZone(text), { error: 'is not a time zone: write a name such as Europe/Berlin' })
     .default('UTC')
-    .describe('Time zone of the clock that the windows are about, with its daylight saving time.'),
+    .describe('Time zone of the windows, including its daylight saving time.'),
   open: z
     .array(
       z.strictObject({
@@ -72,7 +72,7 @@ export function backupSettings<Route extends z.ZodType>(route: Route) {
         .describe('Failures of the first route in a row after which the backup is used.'),
       time: duration('1s')
         .prefault('10m')
-        .describe('How long the first route may fail before the backup is used, whatever comes first.'),
+        .describe('How long the first route may fail before the backup is used, whichever comes first.'),
       route: route.describe(
         'The backup, with the settings of route: another host or a smarthost. Its TLS must not be weaker than that of route.',
       ),
@@ -87,7 +87,7 @@ export const sendingSettings = {
     .enum(['any', 'stop', 'skip'])
     .default('any')
     .describe(
-      'any: messages leave side by side. stop, skip: those of a client one after the other, in the order in which they were accepted; a message that is suspended stops those behind it until you resume or terminate it (stop), or is left behind (skip).',
+      'any: messages are sent concurrently. stop, skip: those of one client are sent one after the other, in the order in which they were accepted. A suspended message stops those behind it until you resume or terminate it (stop), or is left behind (skip).',
     ),
   windows: windows
     .optional()

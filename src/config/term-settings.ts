@@ -81,7 +81,7 @@ export const encryptToSetting = () =>
     .enum(['all', 'shown-or-all', 'shown'])
     .default('all')
     .describe(
-      'Which of several certificates in force mail is encrypted for. all: for all of them, so that the partner reads it with either key. shown-or-all: for the newest that the partner has shown it can read, by mail signed with the same key or naming the certificate as its preference, and until then for all. shown: the same, but until then for the old one alone; for partners that cannot read mail for two certificates. Write all for a partner that reads mail with several keys side by side. A certificate that is confirmed ends older ones in any case.',
+      'Which of several certificates in force mail is encrypted for. all: for all of them, so that the partner reads it with either key. shown-or-all: for the newest that the partner has shown it can read, by mail signed with the same key or naming the certificate as its preference, and until then for all. shown: the same, but until then for the old one alone; for partners that cannot read mail for two certificates. Write all for a partner that reads mail with several keys side by side. A confirmed certificate replaces older ones in any case.',
     );
 
 /** Whether mail waits until the authorities of a partner's certificates answer. */
@@ -90,7 +90,7 @@ export const partnerRevocation = () =>
     .enum(['off', 'soft', 'hard'])
     .optional()
     .describe(
-      'Whether the authorities are asked if the certificates that mail is encrypted for were revoked, at trust.revocation.hosts. soft: mail is not encrypted for a revoked one; one of which nothing is known is used. hard: mail waits until they say that it is not revoked. Only a certificate with an issuer in trust.anchors, trust.intermediates or approval.anchors, or one that trust.aia fetches below them, can be asked about; a self-signed one passes. Default: trust.revocation.mode.',
+      'Whether to ask the authorities, at trust.revocation.hosts, if a certificate that mail is encrypted for was revoked. soft: mail is not encrypted for a revoked certificate; one of unknown status is used. hard: mail waits until they say that it is not revoked. Only a certificate with an issuer in trust.anchors, trust.intermediates or approval.anchors, or one that trust.aia fetches below them, can be asked about; a self-signed one passes. Default: trust.revocation.mode.',
     );
 
 export const expirySettings = (path: () => z.ZodString) =>
@@ -102,7 +102,7 @@ export const expirySettings = (path: () => z.ZodString) =>
         .max(20)
         .default([60, 30, 14, 7, 1])
         .describe(
-          'Days before the end of a certificate at which the log warns, once for each certificate and number. What another certificate follows without a gap does not count.',
+          'Days before the end of a certificate at which the log warns, once for each certificate and number. There is no warning if another certificate follows without a gap.',
         ),
       notice: z
         .strictObject({
@@ -147,7 +147,7 @@ export const approvalSettings = ({ path }: { path: () => z.ZodString }) =>
         .array(z.enum(approvalRules))
         .default([])
         .describe(
-          'Rules that approve a new certificate of the partner. same-key: it has the key of one that is in force, and no other address or usage. signed-by-old: mail signed with one that is in force named it, under the signature. private-anchor: it leads to one of anchors. All of them need an address of the partner and of nobody else, and that the authorities say of the whole path that it is not revoked (trust.revocation.mode: hard).',
+          'Rules that approve a new certificate of the partner. same-key: it has the key of a certificate in force, and no other address or usage. signed-by-old: mail signed with a certificate in force named it, under the signature. private-anchor: it leads to one of anchors. All of them require that the certificate has an address of the partner and of nobody else, and that according to the authorities nothing on its path is revoked (trust.revocation.mode: hard).',
         ),
       delay: duration('1h')
         .prefault('3d')
@@ -158,10 +158,10 @@ export const approvalSettings = ({ path }: { path: () => z.ZodString }) =>
         .array(path())
         .default([])
         .describe(
-          "Root certificates of the partner's own authority, for the rule private-anchor. A public authority is none: it gives a certificate to whoever can read mail of the address.",
+          "Root certificates of the partner's own authority, for the rule private-anchor. Do not list a public authority: it issues a certificate to anyone who can read mail for the address.",
         ),
     })
     .prefault({})
     .describe(
-      'Approval of new certificates that arrive in mail of the partner. Without rules, each waits for sealpost certs approve.',
+      'Approval of new certificates that arrive in mail from the partner. Without rules, each waits for sealpost certs approve.',
     );
