@@ -335,7 +335,7 @@ const mailbox = z.strictObject({
     .array(destination)
     .min(1)
     .describe('Where decoded messages go. Every destination gets every message.'),
-  onSuspend: onSuspend('as it came'),
+  onSuspend: onSuspend('as received'),
 });
 
 /** One partner: an entry of `partners`, or a whole partner file. */
@@ -386,7 +386,7 @@ export const partnerSchema = z.strictObject({
   route: routeSettings({ secret, path, port, tlsFiles }),
   ...sendingSettings,
   backup: backupSettings(routeSettings({ secret, path, port, tlsFiles })),
-  onSuspend: onSuspend('readable, as your system gave it'),
+  onSuspend: onSuspend('readable, as your system submitted it'),
 });
 
 const workers = z.strictObject({

@@ -10,7 +10,7 @@ import { attemptLimits, foreignCode, stopped } from './attempt.ts';
 import { chooseBodyPart } from './body-part.ts';
 import { type PartFile, partFile, partsJson } from './folder.ts';
 import { composeStreamed } from './message.ts';
-import { pieceFileName } from './names.ts';
+import { idInNames, pieceFileName } from './names.ts';
 import { ownPartnerOf } from './party.ts';
 import type { Delivery, Destination, DestinationDeps, FailureReport } from './types.ts';
 import { createWalker, type PartFacts } from './walk.ts';
@@ -38,12 +38,11 @@ export async function createBucketDestination(
   const bucket = await openBucket(settings, deps.log, { what: `bucket of ${name}`, settings: name });
 
   async function deliver(delivery: Delivery, signal: AbortSignal): Promise<Outcome> {
-    const again = delivery.again === undefined ? '' : `.again${delivery.again}`;
     const prefix = filled(key, {
       mailbox: delivery.mailbox,
       partner: ownPartnerOf(delivery.verdict),
       receivedAt: delivery.receivedAt,
-      id: delivery.id + again,
+      id: idInNames(delivery),
     });
     const objects = new Objects(bucket, prefix, signal);
     try {

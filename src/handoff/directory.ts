@@ -1,13 +1,13 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DestinationConfig } from '../config/index.ts';
-import { hasCode } from '../errors.ts';
+import { isThere } from '../files.ts';
 import { type Outcome, outcomeOf } from '../queue/index.ts';
 import { FolderSync, folderName, unwritable, Volume, withDeadline } from '../volume.ts';
 import { attemptLimits, stopped } from './attempt.ts';
 import { writeFailure } from './folder.ts';
 import { writeSmall } from './folder-small.ts';
 import { writeStreamed } from './folder-streamed.ts';
+import { messageFolder } from './names.ts';
 import type { Destination, DestinationDeps } from './types.ts';
 
 type DirectoryConfig = Extract<DestinationConfig, { type: 'directory' }>;
@@ -67,8 +67,7 @@ export async function createDirectoryDestination(
   return {
     name: config.name ?? config.type,
     async deliver(delivery, signal) {
-      const suffix = delivery.again === undefined ? '' : `.again${delivery.again}`;
-      const folder = folderName(delivery.receivedAt, delivery.id + suffix);
+      const folder = messageFolder(delivery);
       try {
         const written = await put(folder, signal, async (isLocal) => {
           const small = isLocal && delivery.contentOctets <= smallLimit;
@@ -93,16 +92,6 @@ export async function createDirectoryDestination(
     },
     async close() {},
   };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
-    throw error;
-  }
 }
 
 /** What to do about an error: a file system may recover, but a bad message does not. */

@@ -12,10 +12,11 @@ import { join } from 'node:path';
 import type { DestinationConfig } from '../config/index.ts';
 import { isThere } from '../files.ts';
 import { HeaderFinder } from '../message/index.ts';
-import { FolderSync, folderName, Volume, withDeadline } from '../volume.ts';
+import { FolderSync, Volume, withDeadline } from '../volume.ts';
 import { attemptLimits, countedTaken } from './attempt.ts';
 import { StreamedFolder } from './folder-streamed.ts';
 import { composeMessage, type HandoffMessage, headOctets } from './message.ts';
+import { messageFolder } from './names.ts';
 import type { Delivery, LocalDeps } from './types.ts';
 
 /** Octets that are written at a time, so that a trip to a thread pays off. */
@@ -89,8 +90,7 @@ export class FolderDrafts {
     try {
       if (await this.#volume.isLocal()) {
         await this.within(this.#volume.prepare(this.#deps.now()));
-        const suffix = message.again === undefined ? '' : `.again${message.again}`;
-        const name = folderName(message.receivedAt, message.id + suffix);
+        const name = messageFolder(message);
         // the process that gave it this name may have died before the record was written; the hand-off knows what to do
         if (!(await this.within(isThere(join(this.#config.path, name))))) draft = this.#draft(name);
       }
@@ -99,6 +99,23 @@ export class FolderDrafts {
     }
     if (draft === undefined) places += 1;
     return draft;
+  }
+
+  /**
+   * The folder of the message, on disk, if a process published it and died before the record was written. Undefined if
+   * there is none, or if that cannot be found out. Does not throw.
+   */
+  async published(message: DraftOf): Promise<string | undefined> {
+    if (this.#unanswered > 0) return undefined;
+    try {
+      const name = messageFolder(message);
+      if (!(await this.within(isThere(join(this.#config.path, name))))) return undefined;
+      // the rename may not be on disk yet
+      await this.within(this.#sync.sync());
+      return name;
+    } catch {
+      return undefined;
+    }
   }
 
   /** The result of calls to the file system, or an error if it does not answer. */

@@ -29,6 +29,11 @@ export interface LocalDestination {
    * it must go through the queue `handoff`. Does not throw.
    */
   begin?(message: DraftOf): Promise<LocalDraft | undefined>;
+  /**
+   * For large messages: what the record of one would say that a process published and could not record before it died.
+   * Undefined for any other. Does not throw.
+   */
+  published?(message: DraftOf): Promise<Facts | undefined>;
 }
 
 /** Undefined for destinations to which the process that decodes cannot hand off. Errors: those of `createDestination`. */
@@ -38,12 +43,13 @@ export async function createLocalDestination(
 ): Promise<LocalDestination | undefined> {
   const local = await create(config, deps);
   if (local === undefined) return undefined;
-  const { name, take, begin } = local;
+  const { name, take, begin, published } = local;
   return {
     name,
     // a kind that takes no small messages makes no attempt at them
     take: async (delivery, signal) => take && (await countedTaken(config.type, () => take(delivery, signal))),
     ...(begin && { begin }),
+    ...(published && { published }),
   };
 }
 
@@ -76,6 +82,10 @@ async function localFolder(
   return {
     name: config.name ?? config.type,
     begin: (message) => drafts.begin(message),
+    async published(message) {
+      const folder = await drafts.published(message);
+      return folder === undefined ? undefined : { folder, repeated: true };
+    },
   };
 }
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { folderName } from '../volume.ts';
+import type { Delivery } from './types.ts';
 
 const extensions: Record<string, string> = {
   'text/plain': 'txt',
@@ -104,6 +106,14 @@ function trimmed(text: string, atStart: string, atEnd: string): string {
   while (end > start && atEnd.includes(text[end - 1] ?? '')) end--;
   return text.slice(start, end);
 }
+
+/** The id of a message in names: a new one each time that a person has it decoded again. */
+export const idInNames = ({ id, again }: Pick<Delivery, 'id' | 'again'>): string =>
+  again === undefined ? id : `${id}.again${again}`;
+
+/** Name of a message's folder, the same for every attempt. */
+export const messageFolder = (message: Pick<Delivery, 'id' | 'again' | 'receivedAt'>): string =>
+  folderName(message.receivedAt, idInNames(message));
 
 /** File name of a part: its number, which makes it unique, and its own name, or else `part` with an extension. */
 export function partFileName(number: number, contentType: string, fileName: string): string {

@@ -172,6 +172,14 @@ async function judged(
   const { fate } = judgement;
   if (fate.fate !== 'accept') {
     await discard();
+    // Accepted once is accepted: keys, policy or time may have changed since its folder was published.
+    const local = decoded.small === null ? parts.local(job.mailbox) : undefined;
+    const published = await local?.published?.(job);
+    if (local && published) {
+      const facts = { ...factsOf(read.verdict, code), message: fate.message };
+      await flow.handedOffAtOnce(job, { destination: local.name, facts: published, decoded: facts, ...from }, end);
+      return { done: true };
+    }
     return await keepOut(found, judgement, from, decoded.detail, parts, end);
   }
   const verdict = withShortfalls(read.verdict, fate.lacks);

@@ -11,6 +11,7 @@ import {
   type LocalDestination,
   type LocalDraft,
 } from '../../src/handoff/index.ts';
+import { messageFolder } from '../../src/handoff/names.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { decodeStep } from '../../src/pipeline/decode.ts';
 import { deliverStep, Turns } from '../../src/pipeline/index.ts';
@@ -246,6 +247,31 @@ describe('a large message that is decoded into the folder of its destination', (
     const handed = (await queue.ledger.get(id))?.events.find(({ type }) => type === 'handed-off');
     assert.equal(handed?.facts.repeated, true);
   });
+
+  for (const [what, octets, changes] of [
+    ['the policy has changed', () => mail('accepted once'), { notSmime: 'suspend' }],
+    ['it cannot be decoded any more', () => damaged(encrypted('accepted once')), {}],
+  ] as const) {
+    it(`stays handed off if the process dies between the name and the record, and ${what}`, async (t) => {
+      const path = await temporary(t);
+      const { id } = await accept(queue, octets());
+      const job = await jobOf(id);
+      mkdirSync(join(path, messageFolder(job)));
+      const other = await step(await folderOf(await temporary(t)), { changes })(job, { signal: never });
+      assert.ok('suspend' in other, 'it would be suspended without its folder');
+
+      assert.deepEqual(await step(await folderOf(path), { changes })(job, { signal: never }), { done: true });
+      assert.equal(await stateOf(id), 'delivered');
+      const { events = [] } = (await queue.ledger.get(id)) ?? {};
+      const handed = events.find(({ type }) => type === 'handed-off');
+      assert.deepEqual(handed?.facts, {
+        destination: 'directory',
+        folder: messageFolder(job),
+        repeated: true,
+      });
+      assert.deepEqual(await spooled(), [], 'nothing of it is left');
+    });
+  }
 
   it('leaves nothing behind of a process that died before, once another has started', async (t) => {
     const path = await temporary(t);
