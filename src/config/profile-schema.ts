@@ -48,25 +48,15 @@ const ruleSchema = z.discriminatedUnion('about', [
   rule('extended-key-usage', { uses, require: names(), allow: names().optional() }),
 ]);
 
-const settings = protectionSettings(z.string);
-const outbound = z.strictObject({
-  contentEncryption: settings.contentEncryption,
-  deriveKey: settings.deriveKey,
-  keyTransport: settings.keyTransport,
-  keyAgreementDigest: settings.keyAgreementDigest,
-  sign: settings.sign,
-  digest: settings.digest,
-  signatureScheme: settings.signatureScheme,
-  addSigningCertificate: settings.addSigningCertificate,
-  algorithmProtection: settings.algorithmProtection,
-  compress: settings.compress,
-  tripleWrap: settings.tripleWrap,
-  headerProtection: settings.headerProtection,
-  legacyDisplay: settings.legacyDisplay,
-  innerTransferEncoding: settings.innerTransferEncoding,
-  bodyAsAttachment: settings.bodyAsAttachment,
-  encryptToSelf: settings.encryptToSelf,
-  minimumRsaBits: settings.minimumRsaBits,
+/** Every setting of how mail is protected that a preset covers, so a new one needs no line here. */
+const outbound = z.strictObject(protectionSettings(z.string)).omit({
+  preset: true,
+  encrypt: true,
+  negotiate: true,
+  allowWeak: true,
+  identity: true,
+  coSigners: true,
+  encryptionIdentity: true,
 });
 
 /** The settings of a profile that a partner may set too. The others belong to the preset. */
