@@ -75,16 +75,16 @@ export interface AuditQuery {
   id?: string;
   /** Default 100. */
   limit?: number;
-  /** Continues behind the page that returned it. */
+  /** Continues after the page that returned it. */
   cursor?: string;
 }
 
 /** The audit trail: append-only, and trimmed at its old end by `retention.audit`. */
 export interface Audit {
-  /** Records acts on anything but messages; acts on messages are recorded by their own step. */
+  /** Records acts on anything but messages. Acts on messages are recorded by their own step. */
   add(entry: AuditEntry): Promise<void>;
   /** Newest first. */
   list(query: AuditQuery): Promise<AuditEntry[]>;
-  /** The same, and what leads to the next page; null at the end. Errors: `usage` for a broken cursor. */
+  /** The same, and the cursor of the next page; null at the end. Errors: `usage` for a broken cursor. */
   page(query: AuditQuery): Promise<{ entries: AuditEntry[]; cursor: string | null }>;
 }

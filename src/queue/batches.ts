@@ -8,7 +8,7 @@ export class Batches<T, R> {
   #waiting: { item: T; resolve: (result: R) => void; reject: (error: unknown) => void }[] = [];
   #running = false;
 
-  /** `run` gives a result for each item, in order; `most` items go together. */
+  /** `run` returns a result for each item, in order. At most `most` items go together. */
   constructor(run: (items: readonly T[]) => Promise<readonly R[]>, most: number) {
     this.#run = run;
     this.#most = most;
@@ -27,7 +27,7 @@ export class Batches<T, R> {
 
   async #work(): Promise<void> {
     this.#running = true;
-    // Together with everything else from this turn of the event loop.
+    // together with everything else from this turn of the event loop
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, this.#most);

@@ -11,7 +11,7 @@ export interface Pass {
 }
 
 /**
- * A circuit breaker for one route: after some failures in a row, nothing is tried for a while. Then one attempt goes as
+ * A circuit breaker for one route. After some failures in a row, nothing is tried for a while. Then one attempt goes as
  * a probe, whose result closes the breaker or opens it for twice as long. A route that is down is tried once, not once
  * for each waiting message.
  */
@@ -21,7 +21,7 @@ export class Breaker {
   #failures = 0;
   #pause = 0;
   #openUntil = 0;
-  /** The attempt that decides; an earlier attempt that ends late cannot. */
+  /** The attempt that decides. An earlier attempt that ends late cannot. */
   #probe: Pass | undefined;
 
   constructor(now: () => number, settings: BreakerSettings) {
@@ -29,18 +29,18 @@ export class Breaker {
     this.#settings = settings;
   }
 
-  /** Milliseconds until an attempt may begin; 0 when one may begin now. */
+  /** Milliseconds until an attempt may begin; 0 if one may begin now. */
   wait(): number {
     if (this.#pause === 0) return 0;
     const now = this.#now();
-    // A clock that was set back must not make the pause longer than intended.
+    // a clock that was set back must not make the pause longer than intended
     this.#openUntil = Math.min(this.#openUntil, now + this.#pause);
     const wait = this.#openUntil - now;
     if (wait > 0) return wait;
     return this.#probe === undefined ? 0 : this.#settings.firstPause;
   }
 
-  /** A pass if an attempt may begin (return it with the result), else the milliseconds to wait. */
+  /** A pass if an attempt may begin (return it with the result); otherwise the milliseconds to wait. */
   enter(): Pass | number {
     const wait = this.wait();
     if (wait > 0) return wait;

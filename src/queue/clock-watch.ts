@@ -12,7 +12,7 @@ import { type Keys, queueNames } from './keys.ts';
 import { records } from './lua.ts';
 
 const lookEvery = 5_000;
-/** Milliseconds: smaller steps (a leap second, a correction by NTP) cause no noticeable delay. */
+/** Milliseconds. Smaller steps (a leap second, a correction by NTP) cause no noticeable delay. */
 const smallest = 2_000;
 /** Difference in milliseconds between this machine's clock and Redis's that is reported. */
 const apart = 60_000;
@@ -65,7 +65,7 @@ export interface ClockFacts {
   jump: { at: number; of: string; seconds: number } | null;
   /** Locks, leases and heartbeats that would have lasted too long, and by how many seconds at most. */
   shortened: { at: number; keys: number; seconds: number } | null;
-  /** Seconds by which this machine's clock is ahead of Redis's, if more than a minute; else null. */
+  /** Seconds by which this machine's clock is ahead of Redis's, if more than a minute; otherwise null. */
   ahead: number | null;
 }
 
@@ -144,7 +144,7 @@ export class ClockWatch {
     clearInterval(this.#timer);
   }
 
-  /** Does not throw: while Redis is away there is nothing to shorten, and other code reports that. */
+  /** Does not throw: while Redis is unreachable there is nothing to shorten, and other code reports that. */
   async look(): Promise<void> {
     const { redis, keys, log } = this.#parts;
     try {
@@ -156,7 +156,7 @@ export class ClockWatch {
       this.#last = clocks;
       if (last) {
         await this.#compare('here', last, clocks, 0);
-        // The reply may have been delayed.
+        // the reply may have been delayed
         await this.#compare('redis', last, clocks, after - before);
       }
       this.#compareBoth(clocks, after - before);

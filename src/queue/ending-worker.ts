@@ -18,8 +18,8 @@ import type { Step } from './steps.ts';
 import type { QueueName } from './types.ts';
 
 /**
- * Octets that come along with a job: Lua hashes every octet that passes through it, so for more than this a round trip
- * of its own costs less.
+ * Octets that may come along with a job. Lua hashes every octet that passes through it, so for more than this, a
+ * separate round trip costs less.
  */
 const mostAlong = 32 * 1024;
 /**
@@ -27,7 +27,7 @@ const mostAlong = 32 * 1024;
  * Nobody else gets a reply from Redis meanwhile.
  */
 const mostTogether = 16;
-/** Milliseconds for which state and octets that came with a job count as those of now. */
+/** Milliseconds for which state and octets that came with a job count as current. */
 const fresh = 250;
 /** Which octets of a message the work of a queue needs, by their place in the record, from 1. */
 const needed: Record<QueueName, readonly [first: number, last: number]> = {
@@ -72,7 +72,7 @@ export interface EndingParts {
 interface End {
   id: string;
   token: string;
-  /** As the script takes it. */
+  /** In the form that the script takes. */
   next: number;
   args: ScriptArguments;
   octets: Octets;
@@ -87,10 +87,10 @@ interface EndReply {
 
 export class EndingWorker<D> extends Worker<D> {
   readonly #parts: EndingParts;
-  /** Others need the jobs: one that ends takes the next only if fewer are in hand than may be. */
+  /** Others need the jobs, so a job that ends takes the next one only if fewer are in progress than allowed. */
   isRestrained = false;
   readonly #steps = new Map<Step, Batches<End, EndReply>>();
-  /** By the job's fields, which BullMQ takes from one place to the other. */
+  /** Keyed by the job's fields, which BullMQ passes from one place to the other. */
   readonly #came = new WeakMap<object, Ahead>();
 
   constructor(
@@ -121,7 +121,7 @@ export class EndingWorker<D> extends Worker<D> {
         return came && performance.now() - came.at <= fresh ? came.ahead : null;
       },
       run: async (step, args, octets) => {
-        // BullMQ counts jobs that have just ended, and would often say no; another script would fetch the next one.
+        // BullMQ counts jobs that have just ended, and would often say no; another script would then fetch the next one
         const wanted = (!this.isRestrained || job.wantsNext()) && !this.closing && !this.isPaused();
         const next = wanted ? (follows() ? 1 : 2) : 0;
         const { reply, kept, at } = await this.#batches(step).add({
@@ -150,7 +150,7 @@ export class EndingWorker<D> extends Worker<D> {
 
   async #run(step: Step, ends: readonly End[]): Promise<EndReply[]> {
     const { queue, writes, connection, lockDuration } = this.#parts;
-    // BullMQ's clock for everything it writes, delays included.
+    // BullMQ's clock for everything it writes, delays included
     const at = Date.now();
     const args: ScriptArguments = [queue, lockDuration, at, mostAlong, ...needed[queue]];
     for (const end of ends) args.push(end.id, end.token, end.next, end.args.length, ...end.args);
@@ -191,7 +191,7 @@ export class EndingWorker<D> extends Worker<D> {
     return job;
   }
 
-  /** What goes wrong after the end of a job (with its files, say) does not call it back. */
+  /** What goes wrong after the end of a job (with its files, for instance) does not undo that end. */
   protected override async handleFailed(
     error: Error,
     job: Job<D>,
@@ -210,13 +210,13 @@ export class EndingWorker<D> extends Worker<D> {
   }
 }
 
-/** The trace that a job carries, which was added by a script of ours and not by BullMQ. */
+/** The trace that a job carries, which one of our scripts added instead of BullMQ. */
 function traceOf(data: unknown): string | undefined {
   if (typeof data !== 'object' || data === null || !('trace' in data)) return undefined;
   return typeof data.trace === 'string' ? data.trace : undefined;
 }
 
-/** An error that a script has caught, as ioredis would have thrown it. Before Redis 7 it says the line first. */
+/** An error that a script has caught, as ioredis would have thrown it. Before Redis 7, it begins with the line. */
 function replyError(message: string): Error {
   const error = new Error(message.replace(/^@?user_script: ?\d+: -?/, ''));
   error.name = 'ReplyError';

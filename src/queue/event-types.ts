@@ -1,4 +1,4 @@
-/** The stream of events, as the other rooms know it. */
+/** The stream of events, as other rooms know it. */
 import type { MessageOwner } from './ledger-types.ts';
 import type { LedgerEvent, MessageRecord } from './types.ts';
 
@@ -13,22 +13,22 @@ export interface FollowedEvent {
 
 /** What happens to messages, as it happens. It is recorded while somebody keeps it, and a day longer. */
 export interface Events {
-  /** Begins the record, or keeps it for another day. */
+  /** Begins the recording, or keeps it for another day. */
   keep(): Promise<void>;
   /** Place of the newest event. */
   newest(): Promise<string>;
-  /** Where a follower stands; undefined before its first event. */
+  /** The position of a follower; undefined before its first event. */
   position(follower: string): Promise<string | undefined>;
   moveTo(follower: string, id: string): Promise<void>;
-  /** Takes or keeps the right to act for a follower; false while another owner has it. It ends by itself. */
+  /** Takes or keeps the right to act for a follower; false while another owner has it. It expires. */
   claim(follower: string, owner: string): Promise<boolean>;
   release(follower: string, owner: string): Promise<void>;
   /**
-   * Up to 500 events after a place, oldest first; `0-0` for all that are kept. `last` is the place to go on from,
-   * `more` is true if there are further ones, `missed` if some after that place may be gone. Events of messages that
-   * were forgotten are left out.
+   * Up to 500 events after a place, oldest first; `0-0` for all that are kept. `last` is the place to continue from,
+   * `more` is true if there are further ones, and `missed` if some after that place may be gone. Events of messages
+   * that were forgotten are left out.
    *
-   * @param sees only events of messages for which it is true; of the others, nothing but their owner is read
+   * @param sees only events of messages for which it returns true; of the others, only the owner is read
    */
   read(
     after: string,

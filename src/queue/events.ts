@@ -1,6 +1,6 @@
 /**
- * The stream of what happens to messages, as it happens. The steps append to it while it is there (`joined` in
- * `lua.ts`); it is there while somebody follows it, and a day longer.
+ * The stream of what happens to messages, as it happens. The steps append to it while it exists (`joined` in `lua.ts`).
+ * It exists while somebody follows it, and a day longer.
  */
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
@@ -11,7 +11,10 @@ import { ownerFields, ownerIn, parseRecord } from './ledger.ts';
 import type { MessageOwner } from './ledger-types.ts';
 import type { MessageRecord } from './types.ts';
 
-/** Milliseconds that it is kept without a follower. A stream always has an entry, so that what was trimmed shows. */
+/**
+ * Milliseconds for which it is kept without a follower. A stream always has an entry, so it shows if something was
+ * trimmed.
+ */
 const keep = script(`
 local key = string.sub(KEYS[1], 1, -3) .. ':events'
 if redis.call('EXISTS', key) == 0 then redis.call('XADD', key, '*', 'b', '1') end
@@ -26,7 +29,7 @@ export class RedisEvents implements Events {
   readonly #names: Pick<PartnerNames, 'present'>;
   readonly #keys: Keys;
 
-  /** @param names of partners now, for records */
+  /** @param names present names of partners, for records */
   constructor(redis: Redis, keys: Keys, names: Pick<PartnerNames, 'present'>) {
     this.#names = names;
     this.#redis = redis;
@@ -70,7 +73,7 @@ export class RedisEvents implements Events {
       guarded('events', this.#redis.xrange(key, '-', '+', 'COUNT', 1)),
       guarded('events', this.#redis.xrange(key, `(${after}`, '+', 'COUNT', most)),
     ]);
-    // The entry that the reader saw last is there, or it was trimmed, and perhaps others after it.
+    // The last entry that the reader saw is still there, or it was trimmed, and perhaps others after it.
     const missed = first === undefined || isBefore(after, first[0]);
     const ids = new Set(entries.map(([, fields]) => fieldOf(fields, 'i')));
     const records = new Map(
@@ -83,7 +86,7 @@ export class RedisEvents implements Events {
     return { events, missed, last: entries.at(-1)?.[0] ?? after, more: entries.length === most };
   }
 
-  /** Null for a message that is not there, or that is not to be seen. */
+  /** Null for a message that does not exist, or may not be seen. */
   async #record(id: string, sees?: (owner: MessageOwner) => boolean): Promise<MessageRecord | null> {
     const key = this.#keys.message(id);
     if (sees !== undefined) {

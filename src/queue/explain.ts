@@ -1,4 +1,4 @@
-/** Why a message stands where it stands, and what to do about it: computed once, for commands, API, console and alerts. */
+/** Why a message is where it is, and what to do about it. Computed once, for commands, API, console and alerts. */
 import { errorRow } from '../errors.ts';
 import type { Facts, LedgerEvent, MessageRecord } from './types.ts';
 
@@ -7,16 +7,16 @@ export interface Explanation {
   code: string;
   /** What happened, in words. */
   why: string;
-  /** What a person should do: one sentence. */
+  /** What a person should do, in one sentence. */
   next: string;
 }
 
-/** Codes for one rule of several: the record knows which one it was. */
+/** Codes for one rule of several. The record knows which one it was. */
 const severalCauses: ReadonlySet<string> = new Set(['policy-refused', 'sender-invalid']);
 
 /**
- * Of a suspended message its reason, and the one behind `attempts-exhausted`; of one whose last attempt failed the code
- * of that. Empty if nothing is wrong. A code of a later version is left out.
+ * For a suspended message, its reason, and the one behind `attempts-exhausted`; for one whose last attempt failed, the
+ * code of that. Empty if nothing is wrong. A code of a later version is left out.
  */
 export function explanationsOf({ reason, events }: Pick<MessageRecord, 'reason' | 'events'>): Explanation[] {
   const last = events.at(-1);
@@ -38,7 +38,7 @@ export function explanationsOf({ reason, events }: Pick<MessageRecord, 'reason' 
 }
 
 export interface Attempts {
-  /** Failed attempts of the step that is under way. */
+  /** Failed attempts of the current step. */
   attempts: number;
   /** What failed last, in this step or an earlier one; null if nothing did. */
   lastError: { code: string; at: number; facts: LedgerEvent['facts'] } | null;
@@ -46,7 +46,7 @@ export interface Attempts {
   next: number | null;
 }
 
-/** After one of these, what failed before no longer matters for the next attempt. */
+/** After one of these, an earlier failure no longer matters for the next attempt. */
 const begins: readonly LedgerEvent['type'][] = [
   'received',
   'decoded',
@@ -67,7 +67,7 @@ export function attemptsOf(
 ): Attempts {
   const begun = events.findLastIndex(({ type }) => begins.includes(type));
   const step = events.slice(begun + 1);
-  // With several destinations, each has attempts of its own: those that have the message do not count.
+  // with several destinations, each has its own attempts: those that already have the message do not count
   const reached = step.filter(({ type }) => type === 'handed-off').map(({ facts }) => facts.destination);
   const failed = step.findLast(
     ({ type, facts }) => type === 'retried' && !reached.includes(facts.destination ?? ''),
@@ -84,12 +84,12 @@ function codeOf({ facts }: LedgerEvent): string {
   return typeof facts.reason === 'string' ? facts.reason : 'internal';
 }
 
-/** What the other side said, or what the failure says of itself; undefined if neither says anything. */
+/** What the other side said, or what the failure says about itself; undefined if neither says anything. */
 export function saidOf({ reply, message }: Facts): string | undefined {
   return [reply, message].find((each): each is string => typeof each === 'string' && each !== '');
 }
 
-/** The same, behind the host that said it. */
+/** The same, after the host that said it. */
 export function hostSaid(facts: Facts, silent = 'it does not answer'): string {
   const said = saidOf(facts) ?? silent;
   return typeof facts.host === 'string' ? `${facts.host}: ${said}` : said;

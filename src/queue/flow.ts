@@ -55,15 +55,15 @@ export interface FlowParts {
   writes: DurableWrites;
   spool: TieredSpool;
   subjects: Pick<Subjects, 'seal'>;
-  /** Milliseconds that the original of a delivered message is kept. */
+  /** Milliseconds for which the original of a delivered message is kept. */
   keepOriginal: number;
   /** Names of the mailboxes and partners whose suspended messages are reported. */
   reported: { inbound: ReadonlySet<string>; outbound: ReadonlySet<string> };
-  /** Partners whose mail leaves in order, and stops at a message that is suspended. */
+  /** Partners whose mail is sent in order, and stops at a message that is suspended. */
   stops: ReadonlySet<string>;
 }
 
-/** The name of a suspended job in the record: a message may have one for each destination. */
+/** The name of a suspended job in the record, because a message may have one for each destination. */
 function workName(queue: WorkQueue, job: Jobs[WorkQueue]): string {
   return queue === 'handoff' && 'destination' in job ? `handoff.${job.destination}` : queue;
 }
@@ -82,7 +82,7 @@ export class RedisFlow implements Flow {
       const sealed = refs.map((ref) => came.octets.get(ref.id) ?? null);
       return this.#fetched(refs, came.state, came.kept, sealed);
     }
-    // One round trip: the connection sends together what is requested in one turn of the event loop.
+    // one round trip: the connection sends together what is requested in one turn of the event loop
     const [[state, kept], ...values] = await guarded(
       'fetch',
       Promise.all([
@@ -103,7 +103,7 @@ export class RedisFlow implements Flow {
       const sealed = values[index];
       return sealed ? this.#parts.spool.openInline(ref, sealed) : null;
     });
-    // A job from before the message was restarted or decoded again has other octets, and has nothing left to do.
+    // a job from before the message was restarted or decoded again has other octets, and nothing left to do
     const tokens = (kept ?? '').split(' ');
     const current = refs.every((ref) => tokens.includes(octetsToken(ref)));
     return { state: isState(state) && (current || isFinished(state)) ? state : null, octets };
@@ -142,7 +142,7 @@ export class RedisFlow implements Flow {
       args.push(destination, JSON.stringify(handoff), routeOf('handoff', handoff));
     }
     const { reply } = await this.#step(scripts.decoded, args, end, [content, result, ...pieces]);
-    // Another process has decoded it (a lost lock), or a person has ended it.
+    // another process has decoded it (after a lost lock), or a person has ended it
     if (reply !== 0) return;
     for (const { ref } of [content, ...pieces]) if (ref.kind === 'file') await spool.remove(ref);
   }
@@ -221,11 +221,11 @@ export class RedisFlow implements Flow {
       reason,
       work,
       queue,
-      // Attempts and crashes are counted from zero when it is resumed.
+      // when it is resumed, attempts and crashes are counted from zero
       JSON.stringify({ ...job, untried: undefined, alone: undefined, forgiven: undefined }),
       ...this.#report(job, { work, reason, facts, starts }),
       octetsToken('octets' in job ? job.octets : job.content),
-      // One that has expired will not be sent, so nobody has to wait for it.
+      // a message that has expired will not be sent, so nobody has to wait for it
       reason === 'expired' || !('partner' in job && this.#parts.stops.has(job.partner)) ? '1' : '',
       ...(from ? this.#attributed(job.id, from) : ['-', '']),
     ];
@@ -236,7 +236,7 @@ export class RedisFlow implements Flow {
     await this.#run(scripts.tendLines, [this.#parts.now(), ...this.#parts.stops]);
   }
 
-  /** As the script `attribute` takes it. */
+  /** In the form that the script `attribute` takes. */
   #attributed(id: string, { partner, partnerBy, subject }: Attribution): [string, string] {
     const sealed = subject === undefined ? '' : `\n${this.#parts.subjects.seal(id, subject)}`;
     return [partner ?? '', `${partnerBy ?? ''}${sealed}`];
@@ -288,7 +288,7 @@ export class RedisFlow implements Flow {
     if (!octets) throw originalGone(id);
     const { mailbox, origin, envelope, messageId, receivedAt } = record;
     const before = fields.v ?? '0';
-    // A message that was never decoded was never handed off.
+    // a message that was never decoded was never handed off
     const again = Number(before) + (fields['w:inbound'] === undefined ? 1 : 0);
     const job: InboundJob = {
       ...{ id, direction: 'inbound', mailbox, origin, envelope, messageId, receivedAt },
@@ -373,11 +373,11 @@ export class RedisFlow implements Flow {
     return { reply: await this.#run(step.alone, args, octets), kept: true };
   }
 
-  /** A step about what has happened outside, and is true also if the job is another process's by now. */
+  /** A step about something that has happened outside. It is true even if the job belongs to another process by now. */
   async #happened(step: Step, args: ScriptArguments, end: JobEnd | undefined): Promise<unknown> {
     const ended = await this.#step(step, args, end).catch((error: unknown) => {
       if (!(error instanceof JobLost)) throw error;
-      // It would otherwise be sent again by whoever has the job and has not begun.
+      // otherwise, a process that has the job and has not begun would send it again
       return this.#step(step, args, undefined);
     });
     return await this.#release(ended);
@@ -387,7 +387,7 @@ export class RedisFlow implements Flow {
   async #release({ reply, kept }: Ended): Promise<unknown> {
     if (!Array.isArray(reply)) return reply;
     const [outcome, ...files]: unknown[] = reply;
-    // A replica that takes over without the step needs them; what is left over is swept.
+    // A replica that takes over without the step needs them. What is left over is swept.
     if (kept) for (const id of files) await this.#parts.spool.removeFile(String(id));
     return outcome;
   }

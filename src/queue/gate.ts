@@ -7,31 +7,34 @@ import { Breaker, type BreakerSettings, type Pass } from './breaker.ts';
 import type { Pace, PeerState } from './types.ts';
 
 export interface GateSettings {
-  /** Common places, beside the one of each route. */
+  /** Common places, in addition to the one of each route. */
   total: number;
-  /** Places of one route, its own included; at most `total`. */
+  /** Places of one route, including its own; at most `total`. */
   most: (route: string) => number;
   /** The work has no other side that could be down, so a route has all its places from the start. */
   local: boolean;
   breaker: BreakerSettings;
-  /** Of routes that have a rate. */
+  /** For routes that have a rate. */
   pace?: ((route: string) => Pace | undefined) | undefined;
-  /** Of routes that a person has paused: nothing of them begins. */
+  /** For routes that a person has paused: nothing of them begins. */
   stopped?: ((route: string) => boolean) | undefined;
   /** Milliseconds of a monotonic clock. */
   now: () => number;
 }
 
-/** Routes whose oldest job has taken this long share at most half of the common places. Milliseconds. */
+/**
+ * A route whose oldest job has taken this many milliseconds counts as slow. Slow routes share at most half of the
+ * common places.
+ */
 export const slowAfter = 1000;
-/** Milliseconds that a job waits in this process for a place before it is put back. */
+/** Milliseconds for which a job waits in this process for a place before it is put back. */
 const patience = 250;
 
 interface Route {
   name: string;
   most: number;
   breaker: Breaker;
-  /** It worked when last tried; otherwise it has one place, and is tried with one message at a time. */
+  /** Whether it worked when last tried. Otherwise it has one place, and is tried with one message at a time. */
   trusted: boolean;
   /** Starts by pass, the oldest first. */
   running: Map<Pass, number>;
@@ -100,7 +103,7 @@ export class Gate {
     }
   }
 
-  /** A route that is paused may be tried at once. */
+  /** A route that is paused after failures may be tried at once. */
   hurry(name: string): void {
     this.#routes.get(name)?.breaker.hurry();
   }
@@ -119,7 +122,7 @@ export class Gate {
     return this.vacant(name) >= (some ? Math.ceil(most / 4) : 1);
   }
 
-  /** Milliseconds until the rate of a route may let another one go; 0 if it may now, or without a rate. */
+  /** Milliseconds until the rate of a route lets another one go; 0 if it may go now, or if there is no rate. */
   rests(name: string): number {
     return this.#settings.pace?.(name)?.rests() ?? 0;
   }
@@ -134,7 +137,7 @@ export class Gate {
     this.#route(name).coming += jobs;
   }
 
-  /** A job that was called back and did not arrive was taken by another process. */
+  /** A job that was called back and did not arrive: another process took it. */
   expectNothing(): void {
     for (const route of this.#routes.values()) route.coming = 0;
   }
@@ -144,7 +147,7 @@ export class Gate {
     return [...this.#routes.values()].filter((route) => this.#room(route) === 0).map(({ name }) => name);
   }
 
-  /** From now on nothing waits here; jobs that are put back belong to other processes. */
+  /** From now on, nothing waits here. Jobs that are put back belong to other processes. */
   close(): void {
     this.#closed = true;
     for (const route of this.#queued) this.#dismiss(route);
@@ -167,14 +170,14 @@ export class Gate {
     return route;
   }
 
-  /** How many the rate of a route lets go now. */
+  /** How many jobs the rate of a route lets go now. */
   #paced(name: string): number {
     return this.#settings.pace?.(name)?.room() ?? Number.POSITIVE_INFINITY;
   }
 
   #admit(route: Route): Entry {
     const pass = route.breaker.enter();
-    // `#room` has checked the breaker in the same turn of the event loop.
+    // `#room` has checked the breaker in the same turn of the event loop
     const taken = typeof pass === 'number' ? { probe: false } : pass;
     route.running.set(taken, this.#settings.now());
     if (route.running.size > 1) this.#busy.add(route);
@@ -197,7 +200,7 @@ export class Gate {
     return Math.min(left, route.running.size === 0 ? common + 1 : common);
   }
 
-  /** Free common places. Slow routes get half of them; places taken before they became slow do not count. */
+  /** Free common places. Slow routes get half of them. Places taken before they became slow do not count. */
   #common(forSlow: boolean): number {
     let [slow, others] = [0, 0];
     for (const route of this.#busy) {

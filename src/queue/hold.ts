@@ -1,6 +1,6 @@
 /**
- * What had not ended at the time of a backup may have been sent since. So after a restore it waits for a person,
- * suspended as `restored`.
+ * Messages that had not ended at the time of a backup may have been sent since. So after a restore they wait for a
+ * person, suspended as `restored`.
  */
 import type { Redis } from 'ioredis';
 import { waitingCodes } from '../errors.ts';
@@ -64,7 +64,7 @@ const unfinished: readonly MessageState[] = ['suspended', 'received', 'decoded',
 const page = 100;
 
 /**
- * Suspends all that would go on by itself, and empties the queues. Nothing else works on them meanwhile.
+ * Suspends everything that would continue by itself, and empties the queues. Nothing else works on them meanwhile.
  *
  * @returns how many messages wait for a person because of it. Errors: `redis-unreachable`
  */
@@ -72,7 +72,7 @@ export async function holdUnfinished(parts: Parts, now: number): Promise<number>
   const { redis, prefix } = parts;
   const line = eventLine({ type: 'suspended', at: now, facts: { reason: 'restored' } });
   let held = 0;
-  // The suspended ones first: the others become suspended on the way.
+  // the suspended ones first, because the others become suspended on the way
   for (const state of unfinished) {
     const key = keysOf(prefix).state(state);
     for (let cursor = '0', first = true; first || cursor !== '0'; first = false) {
@@ -88,7 +88,7 @@ export async function holdUnfinished(parts: Parts, now: number): Promise<number>
   return held;
 }
 
-/** Removes all keys whose names begin like this behind the prefix. */
+/** Removes all keys whose names begin like this after the prefix. */
 async function removeKeys({ redis, prefix }: Parts, begin: string): Promise<void> {
   for await (const keys of keysLike({ redis, prefix }, begin)) await guarded('restore', redis.unlink(keys));
 }

@@ -1,6 +1,6 @@
 /**
- * Ids by their first characters. `ix:n:XXXX` are 65,536 small sorted sets of ids, by the four digits behind the letter,
- * as the indices by digest are.
+ * Ids by their first characters. `ix:n:XXXX` are 65,536 small sorted sets of ids, by the four digits after the letter,
+ * like the indices by digest.
  */
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';
@@ -10,7 +10,7 @@ import type { Keys } from './keys.ts';
 const digits = 4;
 /** Sets that are read in one round trip. */
 const setsAtOnce = 256;
-/** Ids that one call looks at where there is no index: less than two milliseconds in Redis. */
+/** Ids that one call looks at if there is no index: less than two milliseconds in Redis. */
 const scanSize = 5000;
 
 type Parts = { redis: Redis; keys: Pick<Keys, 'all' | 'ids' | 'idsKnown'> };
@@ -18,7 +18,7 @@ type Parts = { redis: Redis; keys: Pick<Keys, 'all' | 'ids' | 'idsKnown'> };
 /** The set of an id. */
 export const digitsOf = (id: string) => id.slice(1, 1 + digits);
 
-/** At most `most` ids that begin like that. For the letter alone, the first ones that are come upon. */
+/** At most `most` ids that begin like that. For the letter alone, whichever are found first. */
 export async function idsLike(parts: Parts, prefix: string, most: number): Promise<string[]> {
   const { redis, keys } = parts;
   if (!/^[io][0-9a-f]*$/.test(prefix)) return [];

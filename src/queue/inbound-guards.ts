@@ -1,20 +1,18 @@
-/** What is remembered of inbound messages beside their records: for duplicates of a partner, and for explanations. */
+/** What is remembered of inbound messages besides their records: for duplicates of a partner, and for explanations. */
 import { type DurableWrites, script } from '../redis/index.ts';
 import { records } from './lua.ts';
 
-/** Memory of a partner's messages. Each answer holds for the message that asks, however often it asks. */
+/** Memory of a partner's messages. Each answer stays the same for the message that asks, however often it asks. */
 export interface InboundGuards {
   /**
-   * Remembers what makes a message unlike others, for a number of milliseconds. Returns the id of the message that has
-   * it already, or null. A message that has been ended without a hand-off gives it up. `redis-unreachable`,
+   * Remembers for a number of milliseconds what makes a message unlike others. Returns the id of the message that
+   * already has it, or null. A message that ended without a hand-off gives it up. Errors: `redis-unreachable`,
    * `redis-full`.
    *
    * @param what letters and digits, at most 64
    */
   first(what: string, id: string, within: number): Promise<string | null>;
-  /**
-   * Whether one more may be explained to a partner now: `most` within 24 hours. Errors as above.
-   */
+  /** Whether one more message may be explained to a partner now: at most `most` within 24 hours. Errors as above. */
   mayExplain(partner: string, id: string, most: number): Promise<boolean>;
 }
 

@@ -1,26 +1,27 @@
 /**
  * The queue: records, jobs and events of messages in Redis, and the steps between them. It carries references and
- * sealed octets, and reads no message. Begin with `types.ts` (what the others see), then `intake.ts`, `flow.ts` and
- * `steps.ts`. What opens it is loaded when it is called: BullMQ and the rest take longer than most commands.
+ * sealed octets, and reads no message. Begin with `types.ts` (what other rooms see), then `intake.ts`, `flow.ts` and
+ * `steps.ts`. The code that opens it is loaded when it is called, because BullMQ and the rest take longer to load than
+ * most commands take to run.
  */
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/index.ts';
 import type { OpenOptions, QueueRoom } from './open.ts';
 import type { Records, RecordsOptions } from './records.ts';
 
-/** As `openQueue` of `open.ts`. */
+/** See `openQueue` in `open.ts`. */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
   const room = await import('./open.ts');
   return await room.openQueue(config, options);
 }
 
-/** As `openRecords` of `records.ts`. */
+/** See `openRecords` in `records.ts`. */
 export async function openRecords(config: Config, options: RecordsOptions): Promise<Records> {
   const room = await import('./records.ts');
   return await room.openRecords(config, options);
 }
 
-/** As `holdUnfinished` of `hold.ts`. */
+/** See `holdUnfinished` in `hold.ts`. */
 export async function holdUnfinished(parts: { redis: Redis; prefix: string }, now: number): Promise<number> {
   const { holdUnfinished } = await import('./hold.ts');
   return await holdUnfinished(parts, now);

@@ -1,8 +1,9 @@
 /**
- * The one durable way in. Octets, job and record go to Redis in one transaction, which is also one of the append-only
- * file. With `appendfsync always`, the reply follows the fsync. So after a crash at any moment, either nothing is
- * stored and the sender, who got no reply, sends again; or everything is, and the repetition is recognized by its id. A
- * file is on disk before that. If the script did not run, no message refers to it and the sweep removes it.
+ * The one durable way in. Octets, job and record go to Redis in one transaction, which is also one transaction of the
+ * append-only file. With `appendfsync always`, the reply follows the fsync. So after a crash at any moment, there are
+ * two cases. Either nothing is stored, and the sender, who got no reply, sends again. Or everything is, and the
+ * repetition is recognized by its id. A file is on disk before that. If the script did not run, no message refers to
+ * the file, and the sweep removes it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { PartnerNames } from '../config/index.ts';
@@ -52,21 +53,21 @@ export interface IntakeParts {
   now: () => number;
   /** For writes that are acknowledged to a sender. */
   writes: DurableWrites;
-  /** Of partners now, for metrics. */
+  /** The present names and keys of partners, for metrics. */
   names: Pick<PartnerNames, 'present'>;
   spool: TieredSpool;
   subjects: Pick<Subjects, 'seal'>;
-  /** Milliseconds that a finished message counts for duplicate detection. */
+  /** Milliseconds for which a finished message counts for duplicate detection. */
   duplicates: number;
-  /** Mailboxes for which the same octets may be another message. */
+  /** Mailboxes in which the same octets may be a different message. */
   repeating: ReadonlySet<string>;
-  /** What makes two arrivals the same message, by mailbox; the octets by default. */
+  /** What makes two arrivals the same message, by mailbox. Default: the octets. */
   identity: ReadonlyMap<string, 'content' | 'message-id' | 'uid'>;
-  /** Partners whose mail leaves in the order in which it came. */
+  /** Partners whose mail is sent in the order in which it came. */
   ordered: ReadonlySet<string>;
   limits: QueueLimits;
   pressure: Pressure;
-  /** As `Intake.deriveKey`. */
+  /** See `Intake.deriveKey`. */
   deriveKey: (purpose: string) => Buffer;
   /** Called when messages were accepted. */
   onWork?: (() => void) | undefined;
@@ -96,9 +97,9 @@ interface Item {
   duplicate: string;
   octets: FinishedOctets;
   job: InboundJob | OutboundJob;
-  /** Of the request that came with an idempotency key, or ''. */
+  /** The fingerprint of the request that came with an idempotency key, or ''. */
   fingerprint: string;
-  /** Sealed, or '' where it is not kept. */
+  /** Sealed, or '' if it is not kept. */
   subject: string;
 }
 
@@ -113,7 +114,7 @@ interface Direction {
   queue: 'inbound' | 'outbound';
   state: 'received' | 'queued';
   index: 'b' | 'p';
-  /** What must have room. A message counts for the queue of its state. */
+  /** What must have room. A message counts towards the queue of its state. */
   limited: { state: MessageState; queue: WorkQueue }[];
 }
 
@@ -121,7 +122,7 @@ const inboundMail: Direction = {
   queue: 'inbound',
   state: 'received',
   index: 'b',
-  // Decoded messages wait for destinations; if those are down, this is what fills up.
+  // decoded messages wait for destinations; if those are down, this is what fills up
   limited: [
     { state: 'received', queue: 'inbound' },
     { state: 'decoded', queue: 'handoff' },
@@ -186,7 +187,7 @@ export class RedisIntake implements Intake {
     const uid = origin.kind === 'imap' ? JSON.stringify(origin.detail) : undefined;
     if (this.#parts.repeating.has(mailbox)) return [sha256, uid ?? randomUUID()];
     const by = this.#parts.identity.get(mailbox);
-    // With a prefix that is not a digest, so that it cannot be mistaken for other octets.
+    // with a prefix that is not a digest, so that it cannot be mistaken for other octets
     if (by === 'message-id' && messageId !== null) return ['message-id', messageId];
     if (by === 'uid' && uid !== undefined) return ['uid', uid];
     return [sha256];
@@ -234,7 +235,7 @@ export class RedisIntake implements Intake {
       name,
       facts: { direction, origin, envelope, messageId, octets: octets.ref.octets, sha256, ...request },
       received: eventLine({ type: direction === 'inbound' ? 'received' : 'queued', at, facts }),
-      // A duplicate need not have the same octets or recipients: the record's envelope is that of the first.
+      // A duplicate need not have the same octets or recipients: the envelope in the record is that of the first.
       duplicate: eventLine({ type: 'duplicate', at, facts: { ...facts, sha256, from, to } }),
       octets,
       job: { ...message, octets: octets.ref, ...carried() },
@@ -315,7 +316,7 @@ export class RedisIntake implements Intake {
     const { spool } = this.#parts;
     if (error instanceof SealpostError && error.code === 'redis-full') return await spool.remove(file);
     setTimeout(() => {
-      // What fails here is left to the sweep.
+      // if this fails, the sweep does it
       spool.removeUnowned(file).catch(() => undefined);
     }, inDoubt).unref();
   }
@@ -324,7 +325,7 @@ export class RedisIntake implements Intake {
 /** Clients do not wait for each other in a line. */
 const lineOf = (partner: string, client = '') => `${partner}/${client}`;
 
-/** What the client said of a message, for its record. */
+/** What the client said about a message, for its record. */
 function requestOf({ client, metadata, delivery }: OutboundMessage): Partial<RecordFacts> {
   return {
     ...(client === undefined ? {} : { client }),
@@ -333,7 +334,7 @@ function requestOf({ client, metadata, delivery }: OutboundMessage): Partial<Rec
   };
 }
 
-/** Milliseconds after which whatever was sent to Redis has been done, or never will be. */
+/** Milliseconds until whatever was sent to Redis has been done, or never will be. */
 const inDoubt = 30_000;
 
 function at<T>(list: T[], index: number): T {

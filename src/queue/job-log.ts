@@ -1,6 +1,6 @@
 /**
- * What the log says of the jobs of messages, so that nobody has to look into the ledger to notice that something is
- * wrong. Each kind of line is limited for each mailbox, partner and reason by itself: a flood of one hides none of
+ * What the log says about the jobs of messages, so that nobody has to look into the ledger to notice that something is
+ * wrong. Each kind of line is limited separately for each mailbox, partner and reason: a flood of one does not hide
  * another.
  */
 import type { PartnerNames } from '../config/index.ts';
@@ -8,9 +8,9 @@ import { errorRow } from '../errors.ts';
 import { cleanText, type Log, logSome } from '../log.ts';
 import type { Attribution, Facts, Jobs, QueueName, WorkQueue } from './types.ts';
 
-/** Lines of one kind in 30 seconds; what comes beyond is counted. */
+/** Lines of one kind in 30 seconds. Further ones are counted. */
 const most = 20;
-/** Characters of what another server said, or of why something failed. */
+/** Longest text of another server, or about a failure, in characters. */
 const longest = 300;
 
 export interface JobLogParts {
@@ -18,7 +18,7 @@ export interface JobLogParts {
   names: Pick<PartnerNames, 'present'>;
 }
 
-/** Whose a job is, with the names as they are configured now. */
+/** Whose a job is, with the present names in the configuration. */
 interface Owner {
   mailbox?: string;
   destination?: string;
@@ -32,7 +32,7 @@ export class JobLog {
     this.#parts = parts;
   }
 
-  /** A message waits for a person. `partner`: who sent it, as far as known (its key). */
+  /** A message waits for a person. `partner`: who sent it, as far as known (by key). */
   suspended(
     queue: WorkQueue,
     job: Jobs[WorkQueue],
@@ -74,7 +74,7 @@ export class JobLog {
     this.#say('warn', { kind: 'login', owner, reason: '' }, login, 'a login at a route failed');
   }
 
-  /** A step ended with an error of ours or of a library. */
+  /** A step ended with an error of our own or of a library. */
   failed(queue: QueueName, job: Jobs[QueueName], err: unknown, code: string, away: boolean): void {
     const owner = this.#ownerOf(queue, job);
     const about = { kind: 'failed', owner: away ? {} : owner, reason: code };
@@ -105,7 +105,7 @@ export class JobLog {
   }
 }
 
-/** What the other side said, or why it failed: text of somebody else's. */
+/** What the other side said, or why it failed. Somebody else's text. */
 function said(facts: Facts): { said?: string } {
   const text = facts.reply ?? facts.message;
   return typeof text === 'string' && text !== '' ? { said: cleanText(text, longest) } : {};

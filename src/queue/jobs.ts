@@ -1,19 +1,19 @@
-/** What a job says of its message, also one that an earlier version stored. */
+/** What a job says about its message, including jobs that an earlier version stored. */
 import type { FailureJob, InboundMessage, Jobs, MessageRecord, QueueName } from './types.ts';
 
-/** The message alone, without what is of the job. */
+/** The message alone, without the fields of the job. */
 export function messageOf(job: InboundMessage): InboundMessage {
   const { id, direction, mailbox, origin, envelope, messageId, receivedAt } = job;
   return { id, direction, mailbox, origin, envelope, messageId, receivedAt };
 }
 
-/** True for a job that has its whole message: those of 0.1.0 have no `direction`, and of the message only a part. */
+/** True for a job that has its whole message. Those of 0.1.0 have no `direction`, and only a part of the message. */
 export function isCurrent(queue: QueueName, data: object): boolean {
   return queue === 'failures' || 'direction' in data;
 }
 
 /**
- * A job in the form of today. What one of 0.1.0 lacks stands in the record; without one nothing is left to do for it.
+ * A job in its present form. What one of 0.1.0 lacks is in the record. Without a record, nothing is left to do for it.
  */
 export function upgraded<N extends QueueName>(
   queue: N,

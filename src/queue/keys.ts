@@ -3,7 +3,7 @@ import type { MessageState, QueueName } from './types.ts';
 
 export const queueNames: readonly QueueName[] = ['inbound', 'handoff', 'outbound', 'failures'];
 
-/** Names of all Redis keys of this room, beside those of BullMQ; each begins with the prefix (its hash tag). */
+/** Names of all Redis keys of this room, apart from those of BullMQ. Each begins with the prefix (its hash tag). */
 export interface Keys extends SpoolKeys {
   prefix: string;
   /** Hash: the record of a message. */
@@ -14,7 +14,7 @@ export interface Keys extends SpoolKeys {
   mailbox(name: string): string;
   partner(name: string): string;
   reason(code: string): string;
-  /** Value: something sealed, to notice another spool key. */
+  /** Value: something sealed, to notice a different spool key. */
   keyCheck: string;
   /** Hash: octets that are held, by state. */
   load: string;

@@ -1,4 +1,7 @@
-/** What failed last in messages that are suspended or wait to be sent: those of a partner, or of whoever they are listed for. */
+/**
+ * What failed last in messages that are suspended or wait to be sent, for a partner or for the person they are listed
+ * for.
+ */
 import { attemptsOf, saidOf } from './explain.ts';
 import type { ListQuery } from './ledger-types.ts';
 import type { MessageRecord } from './types.ts';
@@ -12,11 +15,11 @@ export interface LastError {
   code: string;
   /** Milliseconds since the epoch. */
   at: number;
-  /** What the other side said, or the failure of itself. */
+  /** What the other side said, or what the failure says about itself. */
   said: string | null;
 }
 
-/** How many messages of each state are searched for failures. */
+/** Messages of each state that are searched for failures. */
 const mostLooked = 20;
 const mostErrors = 10;
 

@@ -1,4 +1,4 @@
-/** The ledger, as the other rooms know it. */
+/** The ledger, as other rooms know it. */
 import type { AuditEntry } from './audit-types.ts';
 import type { LedgerEvent, Message, MessageRecord, MessageState } from './types.ts';
 
@@ -15,13 +15,13 @@ export interface ListQuery {
   sha256?: string;
   /** Address of the envelope, in any case. */
   address?: string;
-  /** Part of a subject that is kept (`keepSubjects`), in any case; opened in record after record. */
+  /** Part of a kept subject (`keepSubjects`), in any case. Records are opened one after the other. */
   subject?: string;
   /** Received at or after, in milliseconds since the epoch. */
   since?: number;
   /** Received before, in milliseconds since the epoch. */
   until?: number;
-  /** Messages on a page; default 50. */
+  /** Messages per page. Default: 50. */
   limit?: number;
   cursor?: string;
 }
@@ -41,7 +41,7 @@ export interface UsedCount {
 
 /** What happened in one span of time. */
 export interface Tally {
-  /** Begin of the span, in milliseconds since the epoch. */
+  /** Start of the span, in milliseconds since the epoch. */
   from: number;
   /** Accepted from outside. */
   received: number;
@@ -53,7 +53,7 @@ export interface Tally {
   suspended: { inbound: number; outbound: number };
 }
 
-/** How long messages took from their acceptance to their end, in milliseconds: at most so long. */
+/** How long messages took from their acceptance to their end, in milliseconds, as upper bounds. */
 export interface Latency {
   messages: number;
   p50: number;
@@ -63,7 +63,7 @@ export interface Latency {
 
 export interface Tallies {
   spans: Tally[];
-  /** Of all spans together; null without a message. */
+  /** For all spans together; null without a message. */
   latency: { inbound: Latency | null; outbound: Latency | null };
 }
 
@@ -85,39 +85,43 @@ export type MessageOwner = Pick<MessageRecord, 'direction' | 'mailbox' | 'partne
 
 export interface Ledger {
   /**
-   * What happened since a time, in spans of ten minutes, the oldest first, and how long it took. It is kept for eight
-   * days, for the installation as a whole.
+   * What happened since a given time, in spans of ten minutes, the oldest first, and how long it took. It is kept for
+   * eight days, for the installation as a whole.
    */
   tallies(since: number, now: number): Promise<Tallies>;
-  /** Of the messages in a state: how many, and when the oldest was received; null without one. */
+  /** Of the messages in a state: how many there are, and when the oldest was received; null if there is none. */
   waiting(state: MessageState): Promise<{ messages: number; oldest: number | null }>;
-  /** The newest 20,000 suspended messages (of all, or of those that a client may see), in groups; `more` if there are others. */
+  /**
+   * The newest 20,000 suspended messages (of all, or of those that a client may see), in groups; `more` if there are
+   * others.
+   */
   suspended(among?: Among): Promise<{ groups: SuspendedGroup[]; more: boolean }>;
   get(id: string): Promise<MessageRecord | null>;
   /**
-   * Whose a message is, and nothing else: a message that is there costs no more than one that is not, which must not be
-   * told from it by whoever may not see it.
+   * Only whose a message is. It costs the same whether the message exists or not, because somebody who may not see it
+   * must not be able to tell.
    */
   ownerOf(id: string): Promise<MessageOwner | null>;
-  /** The id itself if there is such a message, else ids that begin like that: at most `most`, in no order. */
+  /** The id itself if there is such a message; otherwise at most `most` ids that begin like that, in no order. */
   matching(prefix: string, most: number): Promise<string[]>;
   /**
-   * The same of messages that somebody may see: of the others, nothing but their owner is read, and they take no place
-   * of these. Up to 5,000 ids are looked at.
+   * The same among messages that somebody may see. Of the others, only the owner is read, and they do not count towards
+   * `most`. Up to 5,000 ids are looked at.
    */
   matchingAmong(prefix: string, most: number, sees: (owner: MessageOwner) => boolean): Promise<string[]>;
   /**
-   * Subjects of messages, opened, in the order of the ids; null where none is kept. They are content, for whoever may
-   * read that.
+   * Subjects of messages, opened, in the order of the ids; null where none is kept. They are content, for people who
+   * may read that.
    */
   subjects(ids: readonly string[]): Promise<(string | null)[]>;
   /**
-   * Newest first. `cursor` leads to the next page; null at the end. With a subject, 10,000 are looked through for a
-   * page, which may then have fewer; so it is with an address until the sweep has seen the records of versions before.
+   * Newest first. `cursor` leads to the next page; null at the end. With a subject, 10,000 records are searched for a
+   * page, which may then have fewer messages. The same goes for an address, until the sweep has seen the records of
+   * earlier versions.
    */
   list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
   /**
-   * The same of some messages alone, and with bounded work: a page may have fewer messages than asked for, and yet lead
+   * The same among certain messages, with bounded work: a page may have fewer messages than requested, and still lead
    * to another one.
    */
   listAmong(query: ListQuery, among: Among): Promise<{ messages: MessageRecord[]; cursor: string | null }>;
@@ -130,7 +134,8 @@ export interface Ledger {
   due(ids: readonly string[]): Promise<(number | null)[]>;
   count(): Promise<Record<MessageState, number>>;
   /**
-   * Messages of a mailbox (inbound) or partner (outbound) that are in progress, and that are suspended; up to 10,000.
+   * Messages of a mailbox (inbound) or partner (outbound) that are in progress, and those that are suspended; up to
+   * 10,000.
    */
   backlog(direction: Message['direction'], name: string): Promise<{ waiting: number; suspended: number }>;
   /** Octets held for messages that are in progress or suspended, by state. */
@@ -139,7 +144,7 @@ export interface Ledger {
   oldest(state: MessageState, most: number): Promise<MessageRecord[]>;
   /**
    * How messages of a partner, in both directions, were protected on each of the last days: codes as in the fact `used`
-   * of events, `*` for what there was no room for. At most `usedDays` are kept.
+   * of events, with `*` for those that there was no room for. At most `usedDays` are kept.
    *
    * @param now milliseconds since the epoch; its day counts, too
    */

@@ -1,4 +1,4 @@
-/** The ledger: the facts about each message and what happened to it. Written by the scripts, read here. */
+/** The ledger: the facts about each message, and what happened to it. Written by the scripts, read here. */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
@@ -59,7 +59,7 @@ export function auditLine(entry: AuditEntry): string {
   return JSON.stringify(entry);
 }
 
-/** @param names of partners now: the record has the key of its partner */
+/** @param names present names of partners: the record has the key of its partner */
 export function parseRecord(
   id: string,
   fields: Record<string, string>,
@@ -100,14 +100,14 @@ const isWholeId = (text: string): boolean => /^[io][0-9a-f]{31}$/.test(text);
 /** Fields of a record that say whose it is. */
 export const ownerFields = ['b', 'p'] as const;
 
-/** @param names of partners now */
+/** @param names present names of partners */
 export function ownerIn(
   [mailbox = null, partner = null]: readonly (string | null)[],
   names: Pick<PartnerNames, 'present'>,
 ): MessageOwner | null {
   if (mailbox === null && partner === null) return null;
   return {
-    // An inbound message has a mailbox, and no other has one.
+    // an inbound message has a mailbox, and no other has one
     direction: mailbox === null ? 'outbound' : 'inbound',
     mailbox,
     partner: partner === null ? null : names.present(partner),
@@ -123,11 +123,11 @@ const everything: Among = { mailboxes: '*', partners: '*' };
 const pageSize = 50;
 /** Records that one call of the script examines: at most about two milliseconds in Redis. */
 const lookSize = 1000;
-/** Records that are examined for one page; and where their facts or subjects are read. */
+/** Records that are examined for one page; and records whose facts or subjects are read at a time. */
 const mostLooked = 20_000;
 const mostRead = 10_000;
 const mostCounted = 10_000;
-/** Ids that begin alike whose owners are looked at, and how many of them at a time. */
+/** Ids with the same beginning whose owners are looked at, and how many of them at a time. */
 const mostBegun = 5000;
 const ownersAtOnce = 500;
 /** Maximum number of messages examined for one Message-ID or digest. */
@@ -174,7 +174,7 @@ export class RedisLedger implements Ledger {
     most: number,
     sees: (owner: MessageOwner) => boolean,
   ): Promise<string[]> {
-    // A whole id costs the same whether there is such a message, whose ever it is, or not.
+    // a whole id costs the same whether or not there is such a message, and whoever it belongs to
     const parts = { redis: this.#redis, keys: this.#keys };
     const ids = isWholeId(prefix) ? [prefix] : await idsLike(parts, prefix, mostBegun);
     const found: string[] = [];
@@ -186,14 +186,14 @@ export class RedisLedger implements Ledger {
     return found.slice(0, most);
   }
 
-  /** `usage` for a broken cursor. */
+  /** Errors: `usage` for a broken cursor. */
   async list(query: ListQuery): Promise<{ messages: MessageRecord[]; cursor: string | null }> {
     if (query.address !== undefined || query.subject !== undefined) return await this.listAmong(query, all);
     const limit = Math.max(1, query.limit ?? pageSize);
     const start = parseCursor(query.cursor);
     const messages: MessageRecord[] = [];
     for await (const { found } of this.#find(query, start, limit)) {
-      // One round trip for the records of a batch.
+      // one round trip for the records of a batch
       const wanted = found.slice(0, limit - messages.length);
       for (const record of await Promise.all(wanted.map(({ id }) => this.get(id))))
         if (record) messages.push(record);
@@ -203,7 +203,7 @@ export class RedisLedger implements Ledger {
     return { messages, cursor: null };
   }
 
-  /** `usage` for a broken cursor. */
+  /** Errors: `usage` for a broken cursor. */
   async listAmong(
     query: ListQuery,
     among: Among,
@@ -228,14 +228,14 @@ export class RedisLedger implements Ledger {
       const empty = walks.filter((walk) => walk.isEmpty);
       if (batch.length === 0 && empty.length === 0) return { messages, cursor: null };
       const tired = empty.filter((walk) => walk.isTired);
-      // What was examined so far is behind the page; whoever wants to go on continues there.
+      // What was examined so far is behind the page. To go on, continue there.
       const stopped = batch.length === 0 ? newestOf(tired) : undefined;
       if (stopped !== undefined) return { messages, cursor: cursorOf(stopped) };
       await Promise.all(empty.map((walk) => walk.fill()));
     }
   }
 
-  /** What the records of a partner have, and what it is called now. */
+  /** What the records of a partner have, and its present name. */
   #partnerOf(name: string | undefined): { key: string | undefined; name: string | undefined } {
     if (name === undefined) return { key: undefined, name: undefined };
     return { key: this.#names.key(name), name: this.#names.present(name) };
@@ -246,7 +246,7 @@ export class RedisLedger implements Ledger {
       for (const { id } of found) yield id;
   }
 
-  /** Walks the narrowest index, newest first, in batches; the server tests the rest of the query. */
+  /** Walks the narrowest index, newest first, in batches. The server tests the rest of the query. */
   async *#find(
     asked: ListQuery,
     start: Found | undefined,
@@ -257,7 +257,7 @@ export class RedisLedger implements Ledger {
     const query = key === undefined ? asked : { ...asked, partner: key };
     if (query.messageId !== undefined || query.sha256 !== undefined) {
       const found = await this.#findByDigest(query);
-      // Of equal times, the greater id comes first, as in Redis's indices.
+      // of equal times, the greater id comes first, as in Redis's indices
       const isAfter = ({ id, receivedAt }: Found) =>
         !start || receivedAt < start.receivedAt || (receivedAt === start.receivedAt && id < start.id);
       if (found.length > 0) yield { found: found.filter(isAfter), last: found.at(-1), looked: found.length };
@@ -265,16 +265,16 @@ export class RedisLedger implements Ledger {
     }
     const { index, tested, begin } = await this.#indices.narrowest(query);
     const { state, mailbox, partner, reason } = query;
-    // Only an inbound message has a mailbox.
+    // only an inbound message has a mailbox
     const direction = query.direction === 'inbound' && mailbox !== undefined ? undefined : query.direction;
     const tests = [state, mailbox, partner, reason, direction].map((value) =>
       value === undefined || value === tested ? '' : value,
     );
     const matches = await this.#subjectMatcher(query);
-    // Whoever is in the index of an address has it, as good as always.
+    // records in the index of an address have that address, as good as always
     const isScanned =
       tests.some(Boolean) || matches !== undefined || (query.address !== undefined && begin === '');
-    // As it stands in the JSON of the facts, with its quotes.
+    // as it stands in the JSON of the facts, with its quotes
     tests.push(query.address === undefined ? '' : JSON.stringify(smallLetters(query.address)));
     tests.push(matches === undefined ? '' : '1', begin);
     const size = matches === undefined ? 2 : 3;
@@ -381,7 +381,7 @@ export class RedisLedger implements Ledger {
     const counts = states.map((state) =>
       guarded('ledger', this.#redis.zintercard(2, index, this.#keys.state(state), 'LIMIT', mostCounted)),
     );
-    // The index of a partner has what it sent, too: those are counted by their mailbox.
+    // the index of a partner also has what it sent, which is counted by its mailbox
     const of = direction === 'inbound' ? { mailbox: name } : { partner: name };
     let suspended = 0;
     for await (const _ of this.ids({ state: 'suspended', direction, ...of })) {

@@ -13,13 +13,13 @@ export interface Batch {
   found: Found[];
   /** The last record that was examined. */
   last: Found | undefined;
-  /** How many were examined; 0 if it may examine no more. */
+  /** How many were examined; 0 if it may not examine more. */
   looked: number;
 }
 
 export const cursorOf = ({ receivedAt, id }: Found) => `${receivedAt}.${id}`;
 
-/** Errors: `usage` for what no list returned. */
+/** Errors: `usage` for a cursor that no list returned. */
 export function parseCursor(cursor: string | undefined): Found | undefined {
   if (cursor === undefined) return undefined;
   const match = /^(\d+)\.(\w+)$/.exec(cursor);
@@ -27,12 +27,12 @@ export function parseCursor(cursor: string | undefined): Found | undefined {
   throw new SealpostError('usage', 'the cursor is not one that a list returned');
 }
 
-/** More names than that are looked for among all records of their direction. */
+/** If there are more names than this, all records of their direction are searched. */
 const mostNames = 200;
 
-/** The lists that together are the answer; no message is in two of them. */
+/** The lists that together are the answer. No message is in two of them. */
 export function sourcesOf(query: ListQuery, { mailboxes, partners }: Among): ListQuery[] {
-  // A digest leads to few records, whosever they are.
+  // a digest leads to few records, whoever they belong to
   if (query.messageId !== undefined || query.sha256 !== undefined) return [query];
   if (mailboxes === '*' && partners === '*') return [query];
   const { direction, mailbox, partner } = query;
@@ -83,12 +83,12 @@ export class Walk {
   #over = false;
   #tired = false;
   #began = false;
-  /** Newest first, not taken yet. */
+  /** Newest first, not yet taken. */
   readonly ahead: Found[] = [];
   /** The last record that was examined. */
   last: Found | undefined;
 
-  /** @param begin makes the looks; it asks before each how many records it may examine */
+  /** @param begin makes the looks; before each, it asks how many records it may examine */
   constructor(begin: (may: (wanted: number) => number) => AsyncGenerator<Batch>, looks: Looks) {
     this.#batches = begin((wanted) => {
       const first = !this.#began;
@@ -124,7 +124,7 @@ export class Walk {
   }
 }
 
-/** The newest records of all walks, as far as none that was not examined yet can be newer. */
+/** The newest records of all walks, as far as no unexamined one can be newer. */
 export function nextOf(walks: readonly Walk[], most: number): Found[] {
   const empty = walks.filter((walk) => walk.isEmpty);
   if (empty.some(({ last }) => last === undefined)) return [];
@@ -154,7 +154,7 @@ function isAbove(a: Found, b: Found): boolean {
   return a.receivedAt > b.receivedAt || (a.receivedAt === b.receivedAt && a.id > b.id);
 }
 
-/** Where the walk stands that got least far. */
+/** The position of the walk that got least far. */
 export function newestOf(walks: readonly Walk[]): Found | undefined {
   return walks
     .flatMap(({ last }) => last ?? [])

@@ -1,6 +1,6 @@
 /**
- * Counts what happens to messages, by whose they are. Names are those of the configuration: who only claims to be
- * somebody has no label, and however many partners there are, a process shows so many of them.
+ * Counts what happens to messages, and whose they are. The names are those of the configuration: a sender that only
+ * claims to be somebody has no label. However many partners there are, a process shows only so many of them.
  */
 import type { PartnerNames } from '../config/index.ts';
 import { isErrorCode } from '../errors.ts';
@@ -21,7 +21,7 @@ export type Happened = 'accepted' | 'done' | 'retried' | 'suspended';
 const mailboxLabel = boundedLabel(most);
 const partnerLabel = boundedLabel(most);
 
-/** @param from who sent it, by its key, as far as that is known */
+/** @param from who sent it, by key, as far as known */
 export function countMessage(
   event: Happened,
   queue: QueueName,

@@ -1,4 +1,4 @@
-/** Indices that came with a later version: the sweep adds the records that versions before wrote. */
+/** Indices that a later version introduced: the sweep adds the records that earlier versions wrote. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { guarded, run } from '../redis/index.ts';
@@ -8,7 +8,7 @@ import { ledgerScripts } from './ledger-scripts.ts';
 
 type Parts = { redis: Redis; keys: Pick<Keys, 'all' | 'ids' | 'idsKnown' | 'addressesKnown' | 'prefix'> };
 
-/** Rounds over the records of before: processes of that version may still run beside the first one. */
+/** Rounds over the old records. Processes of the old version may still run beside the first round. */
 const rounds = 2;
 /** Ids that one call looks at, and records that one script reads: a millisecond or two in Redis. */
 const scanSize = 1000;
@@ -41,7 +41,7 @@ async function once(
     await add(pairs.filter((_, at) => at % 2 === 0));
     if (next === '0') break;
     cursor = next;
-    // half of the time is for whoever else wants something of Redis and of this process
+    // half of the time is left to whoever else needs Redis or this process
     await sleep(performance.now() - began);
   }
   await guarded('sweep', redis.set(known, done + 1));

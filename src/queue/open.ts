@@ -58,29 +58,31 @@ export interface QueueRoom {
   intake: Intake;
   flow: Flow;
   guards: InboundGuards;
-  /** What waits for certificates and keys. */
+  /** Messages that wait for certificates and keys. */
   replays: Replays;
   /** What people did. */
   audit: Audit;
   /** What happens to messages, as it happens. */
   events: Events;
-  /** Pauses and states of mailboxes, ways to partners and destinations. */
+  /** Pauses and states of mailboxes, routes to partners and destinations. */
   routes: Routes;
   queues: Queues;
-  /** Names of partners now, and the keys that their mail and records have. */
+  /** Present names of partners, and the keys that their mail and records have. */
   partnerNames: PartnerNames;
   sweep(): Promise<SweepResult>;
-  /** Jumps of clocks, and what they would have delayed. `redis-unreachable`. */
+  /** Jumps of clocks, and what they would have delayed. Errors: `redis-unreachable`. */
   clock(): Promise<ClockFacts>;
-  /** A key of 32 octets for another purpose, derived from the spool key (HKDF, RFC 5869). */
+  /** A key of 32 octets for a separate purpose, derived from the spool key (HKDF, RFC 5869). */
   deriveKey(purpose: string): Buffer;
-  /** Another connection to the same store, which the caller closes; `prefix` if its keys have another one. */
+  /** Another connection to the same store, which the caller closes. `prefix` if its keys have a different one. */
   connect(name: string, prefix?: string): Redis;
-  /** Resolves when the required number of replicas have a key; at once if none is required. `redis-unreachable`. */
+  /**
+   * Resolves when the required number of replicas have a key; at once if none is required. Errors: `redis-unreachable`.
+   */
   ensureReplicated(connection: Redis, key: string): Promise<void>;
   /** Seals a small JSON value. It opens only with the same `context`, which says what it is. */
   seal(context: string, value: unknown): Buffer;
-  /** `spool-corrupt` if it was changed or is for another context. */
+  /** Errors: `spool-corrupt` if it was changed or is for another context. */
   unseal(context: string, sealed: Buffer): unknown;
   /** Closes every connection, workers included. Idempotent. */
   close(): Promise<void>;
@@ -90,9 +92,9 @@ export interface OpenOptions {
   /** Name of the process in the connection's name. */
   role: string;
   log: Log;
-  /** Check the server's durability settings; false for commands that only read. Default true. */
+  /** Whether to check the server's durability settings; false for commands that only read. Default: true. */
   checkDurability?: boolean;
-  /** Sweep regularly in this process, and watch the clocks. Default false. */
+  /** Whether to sweep regularly in this process, and watch the clocks. Default: false. */
   sweep?: boolean;
   /** Called when a job has ended, and when messages were accepted. */
   onWork?: () => void;
@@ -105,9 +107,9 @@ const sweepEvery = lifetimes.sweepLease + 1000;
 const sweepFirst = 10_000;
 
 /**
- * Opens the room: `redis.url`, or the private server of the data folder (which must be running). `redis-unreachable`,
- * `redis-not-durable`, `spool-corrupt` (the key is not the one that sealed the existing data), `config-invalid`,
- * `file-access`, `file-mode`.
+ * Opens the room: `redis.url`, or the private server of the data folder (which must be running). Errors:
+ * `redis-unreachable`, `redis-not-durable`, `spool-corrupt` (the key is not the one that sealed the existing data),
+ * `config-invalid`, `file-access`, `file-mode`.
  */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
   const { onWork, now = Date.now } = options;
@@ -160,7 +162,7 @@ export async function openQueue(config: Config, options: OpenOptions): Promise<Q
   const pressure = new Pressure({ redis, keys, log, folder: watched, redisMemory, diskFree, store: trouble });
   await pressure.start();
   const { duplicates } = retention;
-  // Another batch may be in progress: both together must fit into the time that a sender waits.
+  // another batch may be in progress, and both together must fit into the time that a sender waits
   const timeout = Math.round(target.commandTimeout / 2);
   const waiting = { replicas, timeout, disk: config.redis.acknowledge === 'disk' };
   const writes = writer
@@ -285,8 +287,8 @@ async function checkKey(redis: Redis, keys: Keys, key: SpoolKey): Promise<void> 
 }
 
 /**
- * Only one process sweeps at a time; the lease expires by itself. Only a process on the same machine can tell that
- * another one is dead.
+ * Only one process sweeps at a time. The lease expires by itself, but a process on the same machine can tell earlier
+ * that its owner is dead.
  */
 function sweepSometimes(
   redis: Redis,

@@ -15,7 +15,7 @@ import type { Keys } from './keys.ts';
 /** Seconds after which a refused sender should try again. */
 const retryAfterSeconds = 60;
 const lookEveryMs = 2000;
-/** Memory: percentage points below the limit at which it ends. Disk: share of the limit above it. */
+/** Memory: percentage points below the limit at which the refusal ends. Disk: share of the limit above it. */
 const memoryMargin = 5;
 const diskMargin = 0.25;
 const diskShare = 0.05;
@@ -38,7 +38,7 @@ export interface PressureParts {
   redisMemory: number;
   /** Octets. */
   diskFree: number;
-  /** Why the store of large messages cannot be used now; called at each check. */
+  /** Why the store of large messages cannot be used now. Called at each check. */
   store: () => SealpostError | null;
 }
 
@@ -83,7 +83,7 @@ export class Pressure {
     if (this.#timer) void this.look();
   }
 
-  /** Checks everything. Does not throw: if Redis is away, the intake reports it itself. */
+  /** Checks everything. Does not throw: if Redis is unreachable, the intake reports it itself. */
   look(): Promise<void> {
     this.#looking ??= this.#look()
       .catch((err: unknown) => this.#parts.log.debug({ err }, 'could not check memory and disk'))

@@ -1,6 +1,6 @@
 /**
  * The queues: how many jobs they hold, and their workers. BullMQ is a quarter of what a process with workers loads, so
- * it is loaded with the first worker; whoever only adds or counts jobs has no use for it.
+ * it is loaded with the first worker. Processes that only add or count jobs do not need it.
  */
 import type { Redis } from 'ioredis';
 import { guarded } from '../redis/index.ts';
@@ -10,7 +10,7 @@ import type { BullWorkers, WorkersParts } from './workers.ts';
 
 const eventsKept = 10;
 
-/** BullMQ keeps a stream of events for each queue, which nobody reads here: keep it short. */
+/** BullMQ keeps a stream of events for each queue, which nobody reads here, so it is kept short. */
 export async function prepareQueues(redis: Redis, keys: Keys): Promise<void> {
   for (const name of queueNames)
     await guarded('queues', redis.hset(`${keys.prefix}:${name}:meta`, 'opts.maxLenEvents', eventsKept));
@@ -53,7 +53,7 @@ async function depth(redis: Redis, keys: Keys): ReturnType<Queues['depth']> {
     of('outbound'),
     of('failures'),
   ]);
-  // The first of each line has a job, or is suspended.
+  // the first of each line has a job, or is suspended
   outbound.waiting += inLine.reduce((sum, each) => sum + Math.max(0, each - 1), 0);
   return { inbound, handoff, outbound, failures };
 }

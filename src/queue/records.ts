@@ -1,6 +1,6 @@
 /**
  * Read-only access to the records of an installation: ledger and audit trail over one connection, without the queues,
- * the spool and its key. Loading all of those takes longer than most queries; the key comes with the first subject.
+ * the spool and its key. Loading all of those takes longer than most queries. The key is read with the first subject.
  */
 import { type Config, PartnerNames } from '../config/index.ts';
 import type { Log } from '../log.ts';

@@ -1,8 +1,8 @@
 /**
- * A route that is back is tried at once, for all that waits for it. Jobs that failed because their route was down are
- * remembered beside their delay, and the first success brings them forward. Whether a route is down is known by each
- * process for itself (`gate.ts`); a nudge in Redis tells them all that it is worth a try: after a success of one of
- * them, or because a person asked.
+ * A route that works again is tried at once, for everything that waits for it. Jobs that failed because their route was
+ * down are remembered beside their delay, and the first success brings them forward. Each process knows for itself
+ * whether a route is down (`gate.ts`). A nudge in Redis tells all of them that it is worth a try: after a success of
+ * one of them, or because a person asked.
  */
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
@@ -13,14 +13,15 @@ import { records } from './lua.ts';
 import { newNudge, nudgeLasts } from './retry.ts';
 import type { QueueName } from './types.ts';
 
-/** Milliseconds between looks for nudges and for routes with such jobs. */
+/** Milliseconds between looks for nudges, and for routes with such jobs. */
 const lookEvery = 500;
 /** Jobs that one call brings forward. */
 const batch = 1000;
 
 /**
- * queue, route, now, milliseconds until this may happen again (0: it is the same time still), nudge. Makes jobs of the
- * route due now. Returns how many milliseconds to wait instead, or 0, and how many jobs are left for another call.
+ * Arguments: queue, route, now, milliseconds until this may happen again (0: it is still the same time), nudge. Makes
+ * jobs of the route due now. Returns how many milliseconds to wait instead, or 0, and how many jobs are left for
+ * another call.
  */
 const bringBack = freeingScript(
   records,
@@ -61,8 +62,8 @@ export interface RecoveryParts {
   gate: Pick<Gate, 'hurry'>;
   log: Log;
   /**
-   * Milliseconds after which jobs of a route may be brought forward again. A server that fails every other time must
-   * not use up their attempts.
+   * Milliseconds until jobs of a route may be brought forward again. A server that fails every other time must not use
+   * up their attempts.
    */
   pause: number;
 }
@@ -89,18 +90,18 @@ export class Recovery {
     clearInterval(this.#timer);
   }
 
-  /** To be called before a job begins to wait because its route is down. */
+  /** Call this before a job begins to wait because its route is down. */
   async failed(route: string, id: string): Promise<void> {
     const { redis, keys, queue, log } = this.#parts;
     this.#late.add(route);
     try {
-      // The routes last: who finds one there finds its jobs.
+      // the routes last: whoever finds one there finds its jobs
       await guarded(
         'recovery',
         Promise.all([redis.sadd(keys.late(queue, route), id), redis.sadd(keys.lateRoutes(queue), route)]),
       );
     } catch (err) {
-      // It then waits for its delay.
+      // it then waits for its delay
       log.debug({ err, queue }, 'could not remember a job of a route that is down');
     }
   }
@@ -128,7 +129,7 @@ export class Recovery {
     }
   }
 
-  /** Takes nudges, and notes which routes have jobs to bring forward. */
+  /** Takes nudges, and finds out which routes have jobs to bring forward. */
   async look(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;

@@ -1,4 +1,4 @@
-/** Messages that wait for a certificate or key, as the other rooms know them. */
+/** Messages that wait for a certificate or key, as other rooms know them. */
 
 /** A suspended message whose reason code says that it waits for a certificate or key. */
 export interface Held {
@@ -11,29 +11,29 @@ export interface Held {
   mailbox: string | null;
   /** Key of the partner (`partnerKey`); null if unknown. */
   partner: string | null;
-  /** Digest of the keys and certificates with which it was judged last (the fact `keys`); null if unknown. */
+  /** Digest of the keys and certificates with which it was last judged (the fact `keys`); null if unknown. */
   keys: string | null;
   /** How often it was replayed. */
   times: number;
 }
 
-/** How many messages may be replayed on a day. */
+/** How many messages may be replayed per day. */
 export interface ReplayBudget {
   perPartner: number;
   perDay: number;
 }
 
 export interface Replays {
-  /** What waits, in the order in which it came; up to 50,000 for each code. */
+  /** Waiting messages in the order in which they came, up to 50,000 for each code. */
   held(direction: 'inbound' | 'outbound'): AsyncIterable<Held>;
   /** Jobs that wait for their turn on the queue that it would go to. */
   waiting(direction: 'inbound' | 'outbound'): Promise<number>;
   /**
-   * Puts a held message back to work: decoded again, or sent. Nothing happens to one that was judged with these keys
-   * already, has moved on, or was replayed `mostReplays` times. Errors: those of `Flow.decodeAgain`.
+   * Puts a held message back to work: decoded again, or sent. Does nothing to one that was already judged with these
+   * keys, has moved on, or was replayed `mostReplays` times. Errors: those of `Flow.decodeAgain`.
    *
-   * @param keys digest of the keys and certificates as they are now
-   * @param budget undefined for what a person does
+   * @param keys digest of the present keys and certificates
+   * @param budget undefined if a person does it
    * @returns `full` if the budget of the day is used up
    */
   release(
@@ -44,5 +44,5 @@ export interface Replays {
   ): Promise<'released' | 'moved' | 'full'>;
 }
 
-/** One message is replayed so often at most: what fails in the end as it did is not tried for ever. */
+/** One message is replayed at most this often. More would only fail in the same way. */
 export const mostReplays = 10;

@@ -1,4 +1,7 @@
-/** Messages that wait for a certificate or key: found, and put back to work, each at most once for a change of keys. */
+/**
+ * Messages that wait for a certificate or key: finds them and puts them back to work, each at most once for a change of
+ * keys.
+ */
 import type { Redis } from 'ioredis';
 import { waitingCodes } from '../errors.ts';
 import { guarded, run, script } from '../redis/index.ts';
@@ -12,7 +15,7 @@ const mostHeld = 50_000;
 const indexPage = 5000;
 const recordPage = 500;
 
-/** ids. Returns for each: state, mailbox, partner, reason, keys, times, or '' for what it has not. */
+/** ids. Returns for each: state, mailbox, partner, reason, keys, times, or '' for what is missing. */
 const facts = script(
   records,
   `

@@ -1,6 +1,6 @@
 /**
- * The mark of an installation that was restored: nothing begins before a person has said so. `sealpost start` waits
- * while it is there.
+ * The mark of a restored installation: nothing begins before a person releases it. `sealpost start` waits as long as
+ * the mark is there.
  */
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
@@ -11,7 +11,7 @@ type Parts = { redis: Redis; prefix: string };
 export interface RestoreMark {
   /** While data is being written back, and after that until a person releases it. */
   state: 'loading' | 'paused';
-  /** Milliseconds since the epoch: of the restore, and the moment that the backup shows (0 while it is not known). */
+  /** Milliseconds since the epoch: when it was restored, and the moment that the backup shows (0 while unknown). */
   at: number;
   of: number;
 }
@@ -21,7 +21,7 @@ const markKey = (prefix: string) => `${prefix}:restore`;
 /** Undefined normally. Errors: `redis-unreachable`. */
 export async function readRestoreMark({ redis, prefix }: Parts): Promise<RestoreMark | undefined> {
   const text = await guarded('restore', redis.get(markKey(prefix)));
-  // What cannot be read was written by a later version, and holds everything up as well.
+  // a mark that cannot be read was written by a later version, and holds everything up as well
   return text === null ? undefined : markOf(text);
 }
 
@@ -57,16 +57,14 @@ const loading = () =>
     hint: 'run sealpost restore again with the same backup: it begins anew',
   });
 
-/**
- * Whether a person has to release it first. Errors: `restore-refused` while it is being written, `redis-unreachable`.
- */
+/** Whether a person must release it first. Errors: `restore-refused` while it is being written, `redis-unreachable`. */
 export async function waitsForRelease(parts: Parts): Promise<RestoreMark | undefined> {
   const mark = await readRestoreMark(parts);
   if (mark?.state === 'loading') throw loading();
   return mark;
 }
 
-/** For a process that works on messages. Errors: as `waitsForRelease`, and `restore-refused` if it waits. */
+/** For a process that works on messages. Errors: those of `waitsForRelease`, and `restore-refused` if it waits. */
 export async function refuseRestored(parts: Parts): Promise<void> {
   if ((await waitsForRelease(parts)) === undefined) return;
   throw new SealpostError('restore-refused', 'a restored installation waits until a person releases it', {

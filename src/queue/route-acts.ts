@@ -1,5 +1,6 @@
 /**
- * What people do with mailboxes and routes, at the command line or through the API. Noted in the audit trail before it.
+ * What people do with mailboxes and routes, at the command line or through the API. The audit trail gets each act
+ * before it is done.
  */
 import { SealpostError } from '../errors.ts';
 import type { AuditEntry } from './audit-types.ts';
@@ -9,13 +10,13 @@ import type { RouteKind } from './route-types.ts';
 /** A mailbox or route: how it is stored, and how people write it. */
 export interface RouteRef {
   kind: RouteKind;
-  /** As its jobs have it (`routeOf`). */
+  /** As in its jobs (`routeOf`). */
   name: string;
   /** `MAILBOX/NAME` for a destination. */
   shown: string;
 }
 
-/** Who, and why. */
+/** Who did it, and why. */
 interface Actor {
   by: string;
   why?: string | undefined;

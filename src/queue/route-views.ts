@@ -12,11 +12,11 @@ export interface MailboxView {
   mailbox: Config['mailboxes'][number];
   state: 'smtp' | 'connecting' | 'reading' | 'idle' | 'full' | 'failing' | 'paused' | 'unknown';
   paused: Paused | null;
-  /** As its poller said; null if it is not fetched, or if none has said anything. */
+  /** As its poller reported; null if it is not fetched, or if no poller has reported yet. */
   folder: FolderState | null;
 }
 
-/** Milliseconds after which a poller that says nothing more has ended. */
+/** Milliseconds after which a silent poller counts as ended. */
 const silentAfter = 90_000;
 
 export async function viewRoutes(

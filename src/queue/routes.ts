@@ -22,7 +22,7 @@ import { readAllDown, readDown } from './sick-routes.ts';
 /** Milliseconds between looks at what is paused, and between two writes of what attempts showed. */
 const lookEvery = 500;
 const writeEvery = 2000;
-/** Seconds that a wish to poll is kept: longer than any process takes to see it. */
+/** Seconds for which a request to poll is kept: longer than any process takes to see it. */
 const pollKept = 60;
 
 type Kind = 'partner' | 'destination';
@@ -37,10 +37,10 @@ const fieldOf = (kind: RouteKind, name: string) => `${kind} ${name}`;
 export interface RoutesParts {
   redis: Redis;
   keys: Pick<Keys, 'paused' | 'parked' | 'polls' | 'routeStates' | 'sick'>;
-  /** What partners are called now: a route has the key of its partner. */
+  /** The present names of partners: a route has the key of its partner. */
   names: Pick<PartnerNames, 'present'>;
   now: () => number;
-  /** What could not be written or read is seen anew soon. */
+  /** What could not be written or read is tried again soon. */
   onFailure: (error: unknown) => void;
 }
 
@@ -80,7 +80,7 @@ export class RedisRoutes implements Routes {
     for (const [mailbox, nonce] of Object.entries(polls)) {
       if (this.#polls.get(mailbox) === nonce) continue;
       this.#polls.set(mailbox, nonce);
-      // what was asked for before this process began has been done by its first scan
+      // the first scan of this process has done what was requested before it began
       if (!first) this.#wanted.add(mailbox);
       changed = true;
     }

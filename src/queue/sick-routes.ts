@@ -1,6 +1,6 @@
 /**
- * Routes that are down, known to the whole installation: the hash `sick:QUEUE` has since when and why, by route. The
- * process whose attempt failed or worked first says so in the log, and no other.
+ * Routes that are down, known to the whole installation: the hash `sick:QUEUE` says for each route since when, and why.
+ * Only the process whose attempt failed or worked first says so in the log.
  */
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
@@ -11,9 +11,9 @@ import type { Keys } from './keys.ts';
 import type { DownRoute } from './route-types.ts';
 import type { Facts, QueueName } from './types.ts';
 
-/** Milliseconds between looks for what other processes know. */
+/** Milliseconds between looks at what other processes know. */
 const lookEvery = 2000;
-/** Milliseconds between notes that a route is down still, and why. */
+/** Milliseconds between notes that a route is still down, and why. */
 const noteEvery = 30_000;
 const longest = 300;
 
@@ -37,7 +37,7 @@ export interface SickRoutesParts {
 
 export class SickRoutes {
   readonly #parts: SickRoutesParts;
-  /** When it was noted last, by route. */
+  /** When it was last noted, by route. */
   readonly #noted = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -114,7 +114,7 @@ export class SickRoutes {
   }
 }
 
-/** What is known of some routes of a queue, in their order; undefined for those that are not down. */
+/** What is known about some routes of a queue, in their order; undefined for those that are not down. */
 export async function readDown(
   redis: Redis,
   keys: Pick<Keys, 'sick'>,

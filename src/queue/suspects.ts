@@ -1,10 +1,10 @@
 /**
  * Decides which jobs of a process may run concurrently. A job that was in progress when a process died is a suspect: it
- * or a neighbour is poison. Suspects run one at a time, so the next crash shows which one it is, and does not count for
- * its neighbours.
+ * or one of its neighbours is poison. Suspects run one at a time, so the next crash shows which one it is, and does not
+ * count for its neighbours.
  */
 
-/** Milliseconds after which an admitted job no longer makes others wait. */
+/** Milliseconds until an admitted job no longer makes others wait. */
 export interface Patience {
   /** A job that is not a suspect. */
   fresh: number;

@@ -6,7 +6,7 @@ import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import type { Among, SuspendedGroup } from './ledger-types.ts';
 
-/** Records that one call examines, and all together. */
+/** Records that one call examines, and that all calls examine together. */
 const lookSize = 1000;
 const mostLooked = 20_000;
 const dayLength = 86_400_000;

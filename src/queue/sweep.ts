@@ -1,4 +1,4 @@
-/** Tidying: records past their retention, and files that no message needs (left by a crash, or expired). */
+/** Tidying: removes records past their retention, and files that no message needs (left by a crash, or expired). */
 import type { Redis } from 'ioredis';
 import type { Log } from '../log.ts';
 import { guarded, run } from '../redis/index.ts';
@@ -15,15 +15,15 @@ export interface SweepParts {
   log: Log;
   /** Milliseconds: age of an unreferenced file. */
   sweepAfter: number;
-  /** Milliseconds that finished records are kept. */
+  /** Milliseconds for which finished records are kept. */
   keepRecords: number;
   /** Maximum number of finished records; 0 for no limit. */
   maxRecords: number;
   /** Milliseconds of duplicate detection, even without the record. */
   duplicates: number;
-  /** Milliseconds that entries of the audit trail are kept. */
+  /** Milliseconds for which entries of the audit trail are kept. */
   keepAudit: number;
-  /** Milliseconds that the original of a delivered message is kept. */
+  /** Milliseconds for which the original of a delivered message is kept. */
   keepOriginal: number;
 }
 
@@ -118,7 +118,7 @@ async function sweepFiles(parts: SweepParts, now: number): Promise<number> {
   return removed;
 }
 
-/** True if an unfinished message, or one that is still kept, has the file. */
+/** True if an unfinished message, or one that is still kept, needs the file. */
 async function isNeeded(
   { redis, keys, keepOriginal }: SweepParts,
   id: string,

@@ -1,11 +1,11 @@
-/** What happened in the last hours, as the steps have counted it (`count_move` in `lua.ts`). */
+/** What happened in the last hours, as counted by the steps (`count_move` in `lua.ts`). */
 import type { Redis } from 'ioredis';
 import { guarded, lifetimes } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import type { Latency, Tallies, Tally } from './ledger-types.ts';
 import { tallySpan } from './lua.ts';
 
-/** How many messages took how long: upper bounds are half powers of two of milliseconds, by their number. */
+/** How many messages took how long. The upper bounds are half powers of two of milliseconds, by their number. */
 type Buckets = Map<number, number>;
 
 /** @param since and now in milliseconds since the epoch */

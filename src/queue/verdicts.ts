@@ -1,12 +1,12 @@
-/** Verdicts of suspended messages, sealed, until the message goes on or ends (`release` in `lua.ts` removes them). */
+/** Verdicts of suspended messages, sealed, until the message continues or ends (`release` in `lua.ts` removes them). */
 import { lifetimes, sealedValues } from '../redis/index.ts';
 import type { QueueRoom } from './open.ts';
 
-/** Characters of a verdict that is kept: a stranger may write 2 Mi of them, and many such messages. */
+/** Longest verdict that is kept, in characters. A stranger may cause 2 Mi of them, in many messages. */
 const longest = 64 * 1024;
 
 export interface Verdicts {
-  /** It may fail: a message without its verdict is shown as the ledger knows it. */
+  /** May fail: a message without its verdict is shown as the ledger knows it. */
   keep(id: string, verdict: object): Promise<void>;
   /** Undefined if none is kept. */
   get(id: string): Promise<unknown>;

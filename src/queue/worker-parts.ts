@@ -18,7 +18,7 @@ export function outcomeText(outcome: Outcome): string {
   return 'retry' in outcome ? `retry ${outcome.retry}` : `suspend ${outcome.suspend}`;
 }
 
-/** Milliseconds after which a message that has expired should say so; at least a tenth of a second. */
+/** Milliseconds until a message that has expired is reported as such; at least a tenth of a second. */
 export function untilExpired(data: Jobs[QueueName], now: number): number {
   const { notAfter } = ('delivery' in data ? data.delivery : undefined) ?? {};
   return notAfter === undefined ? Number.POSITIVE_INFINITY : Math.max(100, notAfter + 1 - now);
@@ -40,15 +40,15 @@ export async function closeWorker(
       setTimeout(() => resolve(true), timeoutMs).unref();
     }),
   ]);
-  // Remaining jobs keep their locks until these expire; then another worker takes them.
+  // remaining jobs keep their locks until these expire; then another worker takes them
   ended.abort(new SealpostError('internal', 'the worker has closed'));
   if (late) worker.disconnect().catch(() => undefined);
   await disconnect(connection);
 }
 
 /**
- * Jobs that are fetched beyond those in progress, one after the other. What came along with the end of a job waits
- * behind them, and must not get old (`fresh` in `ending-worker.ts`).
+ * Jobs that are fetched beyond those in progress, one after the other. What was fetched together with the end of a job
+ * waits behind them, and must not get old (`fresh` in `ending-worker.ts`).
  */
 const mostAhead = 16;
 /** Milliseconds during which less is fetched, because another process needs the jobs. */
@@ -85,7 +85,7 @@ export class Fetches {
   }
 }
 
-/** The kind of the routes of a queue; undefined where a person can pause none. */
+/** The kind of a queue's routes; undefined if a person cannot pause them. */
 export function kindOf(queue: QueueName): 'partner' | 'destination' | undefined {
   if (queue === 'outbound') return 'partner';
   return queue === 'handoff' ? 'destination' : undefined;
@@ -106,14 +106,14 @@ export function noteAttempt<N extends QueueName>(
   routes.failed(kind, route, { code, down: outcome.peer === 'down', facts: outcome.facts ?? {} });
 }
 
-/** Maximum number of jobs that one check brings forward; the next check takes more. */
+/** Jobs that one check brings forward at most. The next check takes more. */
 const batch = 1000;
 
 /**
- * queue, now, longest possible wait. BullMQ keeps delayed jobs in a sorted set by the time in milliseconds times 4096.
- * A job that is due later than the longest wait from now was scheduled by another clock. "Now" is the later of the
- * caller's and Redis's time: a worker whose clock is behind must not assume that all others are ahead. The jobs become
- * due one millisecond apart, and the marker wakes a worker. Returns how many.
+ * Arguments: queue, now, longest possible wait. BullMQ keeps delayed jobs in a sorted set by the time in milliseconds
+ * times 4096. A job that is due later than the longest wait from now was scheduled by another clock. "Now" is the later
+ * of the caller's and Redis's time: a worker whose clock is behind must not assume that all others are ahead. The jobs
+ * become due one millisecond apart, and the marker wakes a worker. Returns how many.
  */
 const bringForward = script(
   records,

@@ -60,18 +60,20 @@ const jobSeconds = histogram(
 );
 
 /**
- * Starts that may end without an outcome (a killed process), all but the first one alone. After that, the message is
- * poison.
+ * Starts that may end without an outcome because the process was killed. All but the first one run alone. After that,
+ * the message counts as poison.
  */
 const maxCrashes = 5;
-/** BullMQ's count includes neighbours, and would leave a job in its failed set. Our limit is reached long before. */
+/**
+ * BullMQ's count includes neighbours, and would leave a job in its failed set. Our own limit is reached long before.
+ */
 const maxStalled = 1000;
 /**
  * Work that waits for the network does not kill its process, so another suspect may start beside it after two seconds.
  */
 const besidePatience = { fresh: 0, suspect: 2000 };
 const lookForLateEvery = 10_000;
-/** Longest wait of a job whose destination was not even asked (the breaker of the hand-off). */
+/** Longest wait of a job whose destination was not even contacted (the breaker of the hand-off). */
 const longestUntried = 300_000;
 /** Clocks of several machines always differ a little. */
 const clockMargin = 60_000;
@@ -91,9 +93,9 @@ export interface WorkersParts {
   writes: DurableWrites;
   flow: Flow;
   ledger: Ledger;
-  /** Of partners now. */
+  /** The present names and keys of partners. */
   names: PartnerNames;
-  /** What people have paused, and what attempts show. */
+  /** What people have paused, and what attempts showed. */
   routes: Routes;
   log: Log;
   retry: RetrySchedule & { attempts: number };
@@ -101,7 +103,7 @@ export interface WorkersParts {
   onWork?: (() => void) | undefined;
 }
 
-/** The context a job is started with. */
+/** The context in which a job is started. */
 interface Start {
   lane: Suspects;
   signal: AbortSignal;
@@ -112,7 +114,7 @@ interface Start {
   sick: SickRoutes;
 }
 
-/** Tells BullMQ to run the job again. BullMQ keeps the message in Redis, so it is only a reason code. */
+/** Tells BullMQ to run the job again. BullMQ keeps the error's message in Redis, so it is only a reason code. */
 class RetryLater extends Error {
   readonly delay: number;
   constructor(reason: string, delay: number) {
@@ -166,7 +168,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       pause,
     });
     const sick = new SickRoutes({ ...this.#parts, queue: name });
-    // The first success may be all that it sees.
+    // the first success may be all that it sees
     await Promise.all([recovery.look(), sick.look()]);
     const work = async (job: Job<Jobs[N]>, token: string) => {
       const route = routeOf(name, job.data);
@@ -216,7 +218,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const worker = new EndingWorker<Jobs[N]>(own, counted, {
       prefix: keys.prefix,
       concurrency: options.concurrency,
-      // BullMQ goes by the time of day: after a clock was set back, it would renew no lock for that long.
+      // BullMQ goes by the time of day: if a clock was set back, it would renew no lock for that long
       skipLockRenewal: true,
       ...(telemetry && { telemetry }),
       stalledInterval: Math.min(lifetimes.stalledCheck, Math.max(100, Math.round(lockDuration / 4))),
@@ -227,7 +229,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       },
     });
     const fetches = new Fetches(worker, options.concurrency);
-    // The worst case, if BullMQ itself gives a job up: it must not stay in a set that nobody reads.
+    // the worst case, in which BullMQ itself gives a job up: it must not stay in a set that nobody reads
     worker.on('failed', (job) => {
       if (job?.finishedOn) void this.#rescue(name, job);
     });
@@ -298,13 +300,13 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       return await lane.run(false, () => this.#start(name, handler, job, {}, start));
     }
     const alone = job.data.alone ?? 0;
-    // The first start was among others.
+    // the first start was among others
     if (alone + 1 >= maxCrashes) {
       this.#count(name, 'suspend');
       return await this.#giveUp(name, job, 'worker-crashed', { starts: alone + 1 }, start.end);
     }
     await lane.run(true, async () => {
-      // If Redis has no room for the mark, continuing makes room.
+      // if Redis has no room for the mark, continuing makes room
       await job.updateData({ ...job.data, alone: alone + 1 }).catch(() => undefined);
       await this.#start(name, handler, job, { alone: 0, forgiven: crashes }, start);
     });
@@ -373,7 +375,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     if (name !== 'failures' && !('turn' in data)) {
       await flow.suspend(name, data, reason, facts, job.attemptsStarted, end, from);
       countMessage('suspended', name, data, names, { reason, from });
-      // The job of a hand-off does not say who sent the message.
+      // the job of a hand-off does not say who sent the message
       const known = name === 'handoff' ? await ledger.get(data.id).catch(() => null) : from;
       return this.#said.suspended(name, data, reason, facts, known ?? undefined);
     }
@@ -389,7 +391,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const { failures, firstPause, longestPause } = breaker;
     return new Gate({
       ...{ total, most, local, pace, stopped, now: () => performance.now() },
-      // A route is paused no longer than the schedule lets a message wait.
+      // a route is paused no longer than the schedule lets a message wait
       breaker: {
         failures,
         firstPause: Math.min(firstPause, firstDelay),
@@ -430,13 +432,13 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     try {
       return await work();
     } catch (error) {
-      // Whoever has the job now does the work, and says how it went.
+      // whoever has the job now does the work, and reports the outcome
       if (error instanceof JobLost) throw error;
       const { code } = toErrorInfo(error);
-      // While Redis or the object store is away, every job fails like this.
+      // while Redis or the object store is unreachable, every job fails like this
       const away = isStoreAway(error);
       this.#said.failed(name, data, error, code, away);
-      // The message did not fail: it waits for the store, however long that is away.
+      // the message did not fail: it waits for the store, however long that takes
       return { retry: code, ...(away ? { untried: true, after: this.#storeWait() } : {}) };
     } finally {
       timer();
