@@ -8,6 +8,7 @@ import type { QueueRoom } from '../queue/index.ts';
 import type { ControlReply } from './control.ts';
 import type { Heartbeat, Trouble } from './heartbeat.ts';
 import type { Measured } from './metrics.ts';
+import type { Monitoring, MonitoringParts } from './monitoring.ts';
 import type { Probed } from './probes.ts';
 import type { RoleName } from './protocol.ts';
 import type { RoleContext, RoleParts } from './role.ts';
@@ -31,6 +32,12 @@ export async function collectMetrics(queue: QueueRoom): Promise<{ contentType: s
 export async function probe(queue: QueueRoom, config: Config, whole: boolean): Promise<Probed> {
   const probes = await import('./probes.ts');
   return whole ? await probes.probeAll(queue, config) : await probes.probeSelf(queue);
+}
+
+/** See `monitoring` in `monitoring.ts`. */
+export async function loadMonitoring(parts: MonitoringParts): Promise<Monitoring> {
+  const { monitoring } = await import('./monitoring.ts');
+  return monitoring(parts);
 }
 
 /** As `readMetrics` of `metrics.ts`. */
