@@ -90,7 +90,8 @@ export function readReceiptRequest(attributes: Attribute[]): ReceiptRequest | un
     const to = namesIn(cursor.expect(tags.sequence));
     if (from.cls === 2 && from.tag === 1) return { contentIdentifier, from: namesIn(from), to };
     const word = from.cls === 2 && from.tag === 0 ? content(from)[0] : undefined;
-    if (word !== 0 && word !== 1) throw new SealpostError('cms-malformed', 'receiptsFrom is not one of its choices');
+    if (word !== 0 && word !== 1)
+      throw new SealpostError('cms-malformed', 'receiptsFrom is not one of its choices');
     return { contentIdentifier, from: word === 0 ? 'all' : 'first-tier', to };
   });
 }

@@ -43,7 +43,12 @@ const rule = (name: () => z.ZodString) =>
       })
       .optional()
       .describe('What the rule is about. Default: everything.'),
-    least: z.number().int().min(0).optional().describe('For failures: with fewer in an hour, there is no alert.'),
+    least: z
+      .number()
+      .int()
+      .min(0)
+      .optional()
+      .describe('For failures: with fewer in an hour, there is no alert.'),
     severity: z
       .enum(alertSeverities)
       .optional()
@@ -90,7 +95,9 @@ export const alertSettings = (kinds: {
             .int()
             .min(1)
             .default(12)
-            .describe('Maximum number of mails per hour. Further alerts wait for the next one; none is lost.'),
+            .describe(
+              'Maximum number of mails per hour. Further alerts wait for the next one; none is lost.',
+            ),
         })
         .optional()
         .describe('Alerts by mail, through the outbound queue.'),

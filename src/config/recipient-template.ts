@@ -23,8 +23,7 @@ export function parseRecipientTemplate(text: string): RecipientTemplate | string
     .split(places)
     .map((piece, at) => (at % 2 === 0 ? piece : { of: piece as LocalPlaceholder }));
   const literal = pieces.filter((piece) => typeof piece === 'string').join('');
-  if (/[{}]/.test(literal))
-    return 'has an unknown placeholder; {recipient} and {to} must stand alone';
+  if (/[{}]/.test(literal)) return 'has an unknown placeholder; {recipient} and {to} must stand alone';
   if (typeof pieces.at(-1) !== 'string' || !String(pieces.at(-1)).includes('@'))
     return 'has a placeholder in its domain, or no domain';
   try {

@@ -177,7 +177,11 @@ async function judged(
     const published = await local?.published?.(job);
     if (local && published) {
       const facts = { ...factsOf(read.verdict, code), message: fate.message };
-      await flow.handedOffAtOnce(job, { destination: local.name, facts: published, decoded: facts, ...from }, end);
+      await flow.handedOffAtOnce(
+        job,
+        { destination: local.name, facts: published, decoded: facts, ...from },
+        end,
+      );
       return { done: true };
     }
     return await keepOut(found, judgement, from, decoded.detail, parts, end);

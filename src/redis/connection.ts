@@ -50,7 +50,10 @@ export function connect(
   redis.on('error', (error: unknown) => {
     if (away) return;
     away = true;
-    log.warn({ err: redisError(error, 'connection'), server: describeTarget(target), name }, 'redis is unreachable');
+    log.warn(
+      { err: redisError(error, 'connection'), server: describeTarget(target), name },
+      'redis is unreachable',
+    );
   });
   redis.on('ready', () => {
     if (away) log.info({ server: describeTarget(target), name }, 'redis is back');

@@ -57,7 +57,8 @@ describe('what the HTTP listener says about the daemon', () => {
     const given = [200, 'sealpost_up 1\n'];
     const refused = [401, ''];
     const bearer = (authorization: string) => ({ authorization });
-    for (const from of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) assert.deepEqual(await ask({ url, from }), given);
+    for (const from of ['127.0.0.1', '::1', '::ffff:127.0.0.1'])
+      assert.deepEqual(await ask({ url, from }), given);
     const from = '192.0.2.7';
     assert.deepEqual(await ask({ url, from }), refused);
     assert.deepEqual(await ask({ url, from, headers: bearer('Bearer the-token') }), given);

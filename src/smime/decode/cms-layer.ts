@@ -121,7 +121,10 @@ class CmsLayer implements Sink {
     }
     const contentMissing = tail.signers.some(({ reason }) => reason === 'content-missing');
     if (contentMissing) {
-      throw new SealpostError('cms-malformed', 'a detached signature by itself: the signed content is missing');
+      throw new SealpostError(
+        'cms-malformed',
+        'a detached signature by itself: the signed content is missing',
+      );
     }
     const certificates = tail.certificates.length + tail.otherCertificates;
     // a degenerate SignedData has only certificates (RFC 8551, section 3.8)

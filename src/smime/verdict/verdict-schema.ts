@@ -201,9 +201,7 @@ export const headersSchema = z
     signed: z
       .boolean()
       .describe('every signature over them is valid; see `signature` for whether the signer is trusted'),
-    encrypted: z
-      .boolean()
-      .describe('they came encrypted; what the outer header repeats was readable anyway'),
+    encrypted: z.boolean().describe('they came encrypted; what the outer header repeats was readable anyway'),
     fields: z
       .array(z.strictObject({ name: z.string(), value: z.string() }))
       .describe('the fields inside, unfolded, without those of MIME; show these'),
@@ -215,7 +213,9 @@ export const headersSchema = z
           inner: z.string().nullable().describe('null if the protected header has no such field'),
           intended: z
             .boolean()
-            .describe('the sender says inside (HP-Outer) that it wrote the outer field like this, to hide the inner one'),
+            .describe(
+              'the sender says inside (HP-Outer) that it wrote the outer field like this, to hide the inner one',
+            ),
         }),
       )
       .describe('where the outer header differs on author, recipients, date or subject'),
@@ -228,9 +228,7 @@ export const headersSchema = z
   .describe('what the protected octets say about the header of the message');
 
 const outcome = {
-  status: z
-    .enum(['ok', 'failed'])
-    .describe('whether it could be decoded; a bad signature is not a failure'),
+  status: z.enum(['ok', 'failed']).describe('whether it could be decoded; a bad signature is not a failure'),
   error: z.strictObject({ code: z.enum(errorCodes), message: z.string() }).nullable(),
   encrypted: z.boolean().describe('there is at least one layer of encryption'),
   integrity: z
@@ -285,7 +283,7 @@ export const senderSchema = z
       .enum(['signature', 'address', 'conflict'])
       .nullable()
       .describe(
-        "signature: a certificate of the partner signed, or a trusted one that contains its address; address: the From field says so, which anyone can write; conflict: signer, From and Sender do not agree or cannot be read, so nothing is proven",
+        'signature: a certificate of the partner signed, or a trusted one that contains its address; address: the From field says so, which anyone can write; conflict: signer, From and Sender do not agree or cannot be read, so nothing is proven',
       ),
     from: z.array(addressSchema).describe('the From field of the message that is handed off'),
     sender: addressSchema
@@ -319,7 +317,7 @@ export const verdictSchema = z
     truncated: z
       .boolean()
       .describe(
-        'names, lists or recipients were cut (a cut text ends with …), because a verdict has room for 2 Mi characters of the sender's text: 1,000 for each text, 100 entries for each list. Signers are never left out',
+        'names, lists or recipients were cut (a cut text ends with …), because a verdict has room for 2 Mi characters of text from the sender: 1,000 for each text, 100 entries for each list. Signers are never left out',
       ),
   })
   .describe('What a message was worth, as found by the decoder of Sealpost');
