@@ -282,8 +282,8 @@ export const doors = [
     ],
     [
       'handoff/bucket.ts',
-      `const again = delivery.again === undefined ? '' : \`.again\${delivery.again}\`;`,
-      "const again = '';",
+      'id: idInNames(delivery),',
+      'id: delivery.id,',
       'handoff/bucket',
       'what is decoded again replaces what was there',
     ],

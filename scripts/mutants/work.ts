@@ -81,6 +81,27 @@ export const work = [
       'what was handed off before a crash is decoded into a folder again',
     ],
     [
+      'pipeline/decode.ts',
+      'if (local && published) {',
+      'if (local && published && false) {',
+      'pipeline/large-folder~stays.handed.off',
+      'a message is suspended although its folder was published before a crash',
+    ],
+    [
+      'daemon/monitoring.ts',
+      "headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined",
+      'headers.forwarded !== undefined',
+      'daemon/monitoring',
+      'everybody behind a proxy of this machine reads the metrics',
+    ],
+    [
+      'daemon/monitoring.ts',
+      'given !== undefined && timingSafeEqual(digest(given), expected)',
+      'given !== undefined',
+      'daemon/monitoring',
+      'any token opens the metrics',
+    ],
+    [
       'handoff/folder-streamed.ts',
       '    await this.#eml.sync();',
       '',
