@@ -125,14 +125,14 @@ describe("an operator's profiles", () => {
 describe('settings that name profiles', () => {
   it('name one that exists, and only one way', () => {
     assert.match(problems('', 'profile: nobody').join(), /there is no profile nobody/);
-    assert.match(problems('', 'profile: kim, preset: secon').join(), /stands in place of preset/);
+    assert.match(problems('', 'profile: kim, preset: secon').join(), /replaces preset/);
     assert.deepEqual(problems('', 'profile: biztalk-classic, preset: biztalk, allowWeak: true'), []);
   });
 
   it('give a day to a rule that exists and has none in a source', () => {
     assert.deepEqual(problems('dates: { edi-energy/content-gcm: "2027-04-01" }'), []);
     assert.match(problems('dates: { edi-energy/nothing: "2027-04-01" }').join(), /names no rule/);
-    assert.match(problems('dates: { kim/key-family: "2027-04-01" }').join(), /stands in the source/);
+    assert.match(problems('dates: { kim/key-family: "2027-04-01" }').join(), /is in the source/);
     assert.equal(problems('dates: { edi-energy/content-gcm: "2027-02-30" }').length, 1);
   });
 });
