@@ -8,47 +8,11 @@ import { oids } from '../src/asn1/index.ts';
 import { decodeSync } from '../src/smime/index.ts';
 import { contentFailures, garbage, keyFailures, type Make } from '../test/attacks/decryption-failures.ts';
 import { options } from '../test/attacks/support.ts';
+import { distribution, overlap, shuffled } from './samples.ts';
 import { printTable } from './table.ts';
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '1000' } } });
 const runs = Number(values.runs);
-
-function shuffled<T>(all: readonly T[]): T[] {
-  return all
-    .map((each) => ({ each, place: Math.random() }))
-    .toSorted((a, b) => a.place - b.place)
-    .map(({ each }) => each);
-}
-
-/** Milliseconds at some shares of the sorted times, and how much two distributions lie over each other. */
-function distribution(times: readonly number[]): { p5: number; median: number; p95: number } {
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
-  return { p5: at(0.05), median: at(0.5), p95: at(0.95) };
-}
-
-/**
- * Overlapping coefficient of two samples: 1 alike, 0 apart. The bins hold equal shares of both together, so that a few
- * slow runs do not stretch them until all others are in one.
- */
-function overlap(a: readonly number[], b: readonly number[], bins = 20): number {
-  const all = [...a, ...b].toSorted((x, y) => x - y);
-  const edges = Array.from(
-    { length: bins - 1 },
-    (_, bin) => all[Math.floor(((bin + 1) * all.length) / bins)] ?? 0,
-  );
-  const histogram = (times: readonly number[]) => {
-    const counts = Array<number>(bins).fill(0);
-    for (const time of times) {
-      const bin = edges.findIndex((edge) => time < edge);
-      const at = bin < 0 ? bins - 1 : bin;
-      counts[at] = (counts[at] ?? 0) + 1 / times.length;
-    }
-    return counts;
-  };
-  const other = histogram(b);
-  return histogram(a).reduce((sum, share, bin) => sum + Math.min(share, other[bin] ?? 0), 0);
-}
 
 const classes = Object.entries({ ...keyFailures, ...contentFailures });
 
