@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   utimesSync,
@@ -17,6 +18,7 @@ import { checkConfig } from '../../src/config/check.ts';
 import type { DropDoor, DroppedFile } from '../../src/drop/index.ts';
 import { Settling } from '../../src/drop/settling.ts';
 import { SealpostError } from '../../src/errors.ts';
+import { isLocalDisk } from '../../src/files.ts';
 import { startDrop } from '../support/drop.ts';
 import { until } from '../support/net.ts';
 import { useTestQueue } from '../support/queue.ts';
@@ -96,6 +98,32 @@ describe('a drop folder', () => {
     } finally {
       await drop.close();
     }
+  });
+
+  it('is told of files by the kernel, or, on a network volume or without watch, looks by itself', async () => {
+    const watches = () =>
+      readdirSync('/proc/self/fdinfo')
+        .map((fd) => {
+          const path = `/proc/self/fdinfo/${fd}`;
+          return existsSync(path) ? (readFileSync(path, 'utf8').match(/^inotify wd:/gm)?.length ?? 0) : 0;
+        })
+        .reduce((sum, each) => sum + each, 0);
+    const first = (path: string) => writeFileSync(join(path, 'acme', 'first'), '1');
+    const before = watches();
+    for (const settings of [{ watch: true, scan: '1h' }, { watch: false }]) {
+      const drop = await startDrop(place(), settings, first);
+      try {
+        const isTold = settings.watch && (await isLocalDisk(drop.path));
+        await until('the first is sent', async () => (await drop.sent()).length === 1);
+        assert.equal(watches() > before, isTold);
+        if (settings.watch && !isTold) continue;
+        writeFileSync(join(drop.path, 'acme', 'second'), '2');
+        await until('the second is sent', async () => (await drop.sent()).length === 2);
+      } finally {
+        await drop.close();
+      }
+    }
+    assert.equal(await isLocalDisk('/proc'), false, 'only known file systems are local');
   });
 
   it('does not take a file that is being written, however slowly', async () => {
