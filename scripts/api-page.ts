@@ -53,6 +53,7 @@ addresses. It needs a token:
 
 The token is shown once. Send it with each request, and only there: \`Authorization: Bearer TOKEN\`. A token in a URL is
 refused. \`sealpost tokens list\` says when each was last used; \`rotate\` and \`revoke\` do what they say, within a second.
+Clients and tokens can have [limits](sending.md#clients) of messages, octets and sizes.
 
 What a client may not see does not exist for it: a foreign id is answered like an unknown one. An inbound message is
 seen by its mailbox alone.

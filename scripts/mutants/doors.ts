@@ -288,7 +288,58 @@ export const doors = [
       'what is decoded again replaces what was there',
     ],
   ]),
+  ...mutants('client', [
+    [
+      'client/registry.ts',
+      'limits === undefined ? own.limits : grants.limits',
+      'own.limits',
+      'client/registry~limits.of.its.own',
+      'the limits of one token are those of the client with all its tokens',
+    ],
+    [
+      'client/rates.ts',
+      "if (credential === '' || grants.limits === shared) return [all];",
+      "if (credential !== '-') return [all];",
+      'client/registry~limits.of.its.own',
+      'a token sends as much as all tokens of its client',
+    ],
+    [
+      'client/desk.ts',
+      '...(limits && { limits })',
+      '',
+      'commands/clients~limits.of.its.own',
+      'a token is without limits after its rotation',
+    ],
+  ]),
   ...mutants('pipeline', [
+    [
+      'pipeline/submission-door.ts',
+      'if (mayComeFrom(client, partner, from)) return address;',
+      'if (from !== undefined) return address;',
+      'attacks/submission-relay~at.MAIL',
+      'a sender that a partner does not know is refused after all octets have come',
+    ],
+    [
+      'pipeline/senders.ts',
+      'if (!named.some(({ name }) => client.mayUsePartner(name)))',
+      'if (named.length === 0)',
+      'attacks/submission-relay~at.MAIL',
+      'a client finds out senders of partners that are not its own',
+    ],
+    [
+      'pipeline/submit.ts',
+      "others.length > 0 ? 'undisclosed-recipients:;' : only",
+      "[only, ...others].join(', ')",
+      'pipeline/submit~no.partner.to.another',
+      'one partner learns the address of another',
+    ],
+    [
+      'pipeline/request.ts',
+      '&& !ofDelivery.has(field.key)',
+      '',
+      'pipeline/submit~of.a.delivery',
+      'a partner reads in which mailbox a mail was',
+    ],
     [
       'pipeline/submit.ts',
       'for (const { partner } of this.#addressed) this.#checkAuthors(partner, inner);',

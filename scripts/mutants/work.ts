@@ -331,8 +331,8 @@ export const work = [
     ],
     [
       'pipeline/submit.ts',
-      'if (from !== undefined && !this.#isOwn(partner, from))',
-      "if (from !== undefined && from !== '' && !this.#isOwn(partner, from))",
+      'if (from !== undefined && !mayComeFrom(client, partner, from))',
+      "if (from !== undefined && from !== '' && !mayComeFrom(client, partner, from))",
       'pipeline/submit~sender',
       'a client sends with a null sender that was not granted',
     ],

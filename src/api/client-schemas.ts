@@ -71,6 +71,7 @@ export const tokenInfo = z.object({
   client: z.string(),
   note: z.string().describe('What it is for.'),
   scope: z.object(some).describe('What narrows the grants of the client.'),
+  limits: z.object(limits).describe('Limits beside those of the client, whichever is lower.'),
   createdAt: isoTime,
   expiresAt: isoTime.nullable().describe('null: until it is revoked.'),
   lastUsedAt: isoTime.nullable(),
@@ -89,6 +90,7 @@ export const tokenParams = z.object({
 const expires = line(20).default('365d').describe('How long it is valid, such as 90d, or never.');
 export const tokenAdd = z.strictObject({
   ...some,
+  limits: someLimits.describe('Limits beside those of the client, whichever is lower.'),
   note: line(200).default('').describe('What it is for.'),
   expires,
 });

@@ -3,9 +3,11 @@ import type { z } from 'zod';
 import {
   type ClientDesk,
   type ClientFacts,
+  type Limits,
   loadClientDesk,
   loadClients,
   type MadeToken,
+  noLimits,
   type Scope,
   type StoredClient,
 } from '../client/index.ts';
@@ -51,6 +53,11 @@ function expiryOf(text: string): number | null {
   return Date.now() + read;
 }
 
+type SomeLimits = { [Name in keyof Limits]?: number | undefined } | undefined;
+
+const saidLimits = (limits: SomeLimits): Partial<Limits> =>
+  Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined));
+
 const madeJson = ({ id, text, client, expiresAt }: MadeToken) => ({
   ...{ id, token: text, client, expiresAt: isoOr(expiresAt) },
 });
@@ -75,12 +82,9 @@ export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): R
     limits,
     pins,
     ...scope
-  }: Scope &
-    Pick<ClientFacts, 'pins'> & {
-      limits?: Record<string, number | undefined> | undefined;
-    }): ClientFacts => ({
+  }: Scope & Pick<ClientFacts, 'pins'> & { limits?: SomeLimits }): ClientFacts => ({
     scope: scopeOf(scope),
-    limits: Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined)),
+    limits: saidLimits(limits),
     pins,
   });
   type Asked = Pick<Asking<ClientDesk, unknown, unknown>, 'desk' | 'by'>;
@@ -156,8 +160,17 @@ export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): R
         const tokens = (await own.tokens(by))
           .filter(({ client }) => wanted === undefined || client.toLowerCase() === wanted)
           .map(
-            ({ id, client, note, scope, createdAt, expiresAt, usedAt }): z.output<typeof tokenInfo> => ({
-              ...{ id, client, note, scope, createdAt: iso(createdAt) },
+            ({
+              id,
+              client,
+              note,
+              scope,
+              limits,
+              createdAt,
+              expiresAt,
+              usedAt,
+            }): z.output<typeof tokenInfo> => ({
+              ...{ id, client, note, scope, limits: limits ?? noLimits, createdAt: iso(createdAt) },
               ...{ expiresAt: isoOr(expiresAt), lastUsedAt: isoOr(usedAt) },
               state: expiresAt !== null && expiresAt <= now ? 'expired' : 'valid',
             }),
@@ -169,12 +182,18 @@ export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): R
       {
         ...{ ...post, url: '/v1/clients/:client/tokens', name: 'addToken', params: clientParams },
         summary: 'Make a token of a client',
-        description: 'It is shown this once. Grants in the body narrow those of the client.',
+        description:
+          'It is shown this once. Grants in the body narrow those of the client, and limits hold beside its own.',
         body: { schema: tokenAdd, description: 'How long, what for, and how far.' },
         answer: tokenMade,
       },
-      async ({ desk: own, by, params, given: { note, expires, ...scope } }) => {
-        const facts = { note, expiresAt: expiryOf(expires), scope: scopeOf(scope) };
+      async ({ desk: own, by, params, given: { note, expires, limits, ...scope } }) => {
+        const facts = {
+          note,
+          expiresAt: expiryOf(expires),
+          scope: scopeOf(scope),
+          limits: saidLimits(limits),
+        };
         return madeJson(await own.addToken(by, params.client, facts));
       },
     ),
@@ -183,7 +202,7 @@ export function clientRoutes({ config, queue, log, body }: ClientRoutesParts): R
         ...{ ...post, url: '/v1/tokens/:id/rotate', name: 'rotateToken', params: tokenParams },
         summary: 'Replace a token',
         description:
-          'A new one with the same scope, shown this once; the old one stays valid for the overlap.',
+          'A new one with the same scope and limits, shown this once; the old one stays valid for the overlap.',
         body: { schema: tokenRotate, description: 'How long.' },
         answer: tokenMade,
       },

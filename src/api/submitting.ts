@@ -131,10 +131,12 @@ async function sendRaw(
   { maxSize, body }: SubmittingParts,
   send: Submit,
 ): Promise<Answer> {
-  const { request, response, query } = call;
+  const { request, response, query, client } = call;
   const { partner, recipients, from, filename, metadata, ...delivery } = query;
-  checkBodyFields(request, maxSize);
-  const octets = () => bodyOf(request, response, maxSize, body);
+  // Such a body is no larger than the mail, for which the client may have a limit.
+  const most = Math.min(maxSize, client.grants.limits.size || maxSize);
+  checkBodyFields(request, most);
+  const octets = () => bodyOf(request, response, most, body);
   const isMail = kind === 'message/rfc822';
   if (isMail && filename !== undefined)
     throw refusal('request-invalid', 'a mail as it is has no filename; content has one');

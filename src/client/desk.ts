@@ -12,8 +12,11 @@ import {
   covers,
   daemonClient,
   type Grants,
+  type Limits,
+  limitTexts,
   type Named,
   namesLine,
+  noLimits,
   operatorClient,
   replaced,
   type Scope,
@@ -41,10 +44,16 @@ export interface ClientDeskParts {
   now(): number;
 }
 
+/** The facts of a new token. */
+export interface TokenFacts extends Pick<StoredCredential, 'note' | 'scope' | 'expiresAt'> {
+  /** Beside those of the client, whichever is lower; 0 for none. */
+  limits?: Partial<Limits> | undefined;
+}
+
 /** The facts of a new client. What is left out is not granted. */
 export interface ClientFacts {
   scope: Scope;
-  limits?: Partial<Grants['limits']> | undefined;
+  limits?: Partial<Limits> | undefined;
   /** In the form of `StoredClient`. */
   pins?: string[] | undefined;
   queue?: boolean | undefined;
@@ -246,21 +255,28 @@ export class ClientDesk {
   async addToken(
     acting: Acting,
     client: string,
-    { scope, note, expiresAt }: Pick<StoredCredential, 'scope' | 'note' | 'expiresAt'>,
+    { scope, note, expiresAt, limits }: TokenFacts,
   ): Promise<MadeToken> {
     checkNames(scope, this.#parts.config);
     const { id, text, hash } = makeCredential();
     const { name } = this.#own(await this.#document(), acting, client);
-    await this.#change(acting, [['token-add', name, `token ${id}`]], (document) => {
+    const own = { ...noLimits, ...limits };
+    const words = limitTexts(own);
+    const line = [`token ${id}`, ...words].join('; ');
+    await this.#change(acting, [['token-add', name, line]], (document) => {
       const owner = this.#own(document, acting, client);
       this.#checkExpiry(document, acting, expiresAt);
       const createdAt = this.#parts.now();
-      document.credentials.push({ id, client: owner.name, hash, createdAt, note, scope, expiresAt });
+      const made = { id, client: owner.name, hash, createdAt, note, scope, expiresAt };
+      document.credentials.push({ ...made, ...(words.length > 0 && { limits: own }) });
     });
     return { id, text, client: name, expiresAt };
   }
 
-  /** A new token with the scope of an old one, which stays valid for `overlap` milliseconds. Errors: as `addToken`. */
+  /**
+   * A new token with the scope and limits of an old one, which stays valid for `overlap` milliseconds. Errors: as
+   * `addToken`.
+   */
   async rotateToken(
     acting: Acting,
     old: string,
@@ -272,9 +288,10 @@ export class ClientDesk {
     await this.#change(acting, notes, (document) => {
       const before = this.#ownToken(document, acting, old);
       this.#checkExpiry(document, acting, expiresAt);
-      const { scope, note } = before;
+      const { scope, note, limits } = before;
       const createdAt = this.#parts.now();
-      document.credentials.push({ id, client, hash, createdAt, note, scope, expiresAt });
+      const made = { id, client, hash, createdAt, note, scope, expiresAt };
+      document.credentials.push({ ...made, ...(limits && { limits }) });
       const until = createdAt + overlap;
       before.expiresAt = Math.min(before.expiresAt ?? until, until);
     });

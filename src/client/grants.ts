@@ -35,14 +35,27 @@ export interface Grants {
   senders: Names;
   /** Identities that may sign its mail. */
   identities: Names;
-  limits: {
-    /** Messages a minute; 0 for no limit. */
-    messages: number;
-    /** Octets a minute; 0 for no limit. */
-    octets: number;
-    /** Octets of one message; 0 for the limit of the door. */
-    size: number;
-  };
+  limits: Limits;
+}
+
+export interface Limits {
+  /** Messages a minute; 0 for no limit. */
+  messages: number;
+  /** Octets a minute; 0 for no limit. */
+  octets: number;
+  /** Octets of one message; 0 for the limit of the door. */
+  size: number;
+}
+
+export const noLimits: Limits = { messages: 0, octets: 0, size: 0 };
+
+/** What is limited, in words. */
+export function limitTexts({ messages, octets, size }: Limits): string[] {
+  return [
+    ...(messages > 0 ? [`${messages} messages a minute`] : []),
+    ...(octets > 0 ? [`${octets} octets a minute`] : []),
+    ...(size > 0 ? [`${size} octets a message`] : []),
+  ];
 }
 
 /** What one credential narrows the grants of a client to. */
@@ -54,11 +67,11 @@ export const allGranted: Grants = {
   mailboxes: '*',
   senders: '*',
   identities: '*',
-  limits: { messages: 0, octets: 0, size: 0 },
+  limits: noLimits,
 };
 
 /** Narrower grants: only what both allow. */
-export function narrowed(grants: Grants, by: Scope): Grants {
+export function narrowed(grants: Grants, by: Scope, limits: Limits = noLimits): Grants {
   const both = (a: Names, b: Names | undefined): Names => {
     if (b === undefined || b === '*') return a;
     return a === '*' ? b : a.filter((each) => b.includes(each));
@@ -69,7 +82,17 @@ export function narrowed(grants: Grants, by: Scope): Grants {
     mailboxes: both(grants.mailboxes, by.mailboxes),
     senders: both(grants.senders, by.senders),
     identities: both(grants.identities, by.identities),
-    limits: grants.limits,
+    limits: lower(grants.limits, limits),
+  };
+}
+
+/** The lower one of each two limits. */
+function lower(limits: Limits, by: Limits): Limits {
+  const both = (a: number, b: number) => (a === 0 || b === 0 ? a + b : Math.min(a, b));
+  return {
+    messages: both(limits.messages, by.messages),
+    octets: both(limits.octets, by.octets),
+    size: both(limits.size, by.size),
   };
 }
 
@@ -164,13 +187,22 @@ export class Client {
   readonly credential: string;
   /** Its name in the ledger and the audit trail. */
   readonly actor: string;
+  /** Limits of the client with all its credentials. Those of `grants` hold for this credential, and are no higher. */
+  readonly shared: Limits;
   #senders: AddressBook<true> | undefined;
 
-  constructor(name: string, grants: Grants, credential = '', actor = `client ${name}, token ${credential}`) {
+  constructor(
+    name: string,
+    grants: Grants,
+    credential = '',
+    actor = `client ${name}, token ${credential}`,
+    shared = grants.limits,
+  ) {
     this.name = name;
     this.grants = grants;
     this.credential = credential;
     this.actor = actor;
+    this.shared = shared;
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 
 export { makeCredential } from './credential.ts';
-export type { Acting, ClientDesk, ClientFacts, MadeToken } from './desk.ts';
+export type { Acting, ClientDesk, ClientFacts, MadeToken, TokenFacts } from './desk.ts';
 export {
   allGranted,
   Client,
@@ -13,9 +13,12 @@ export {
   covers,
   daemonClient,
   type Grants,
+  type Limits,
+  limitTexts,
   type Named,
   namesLine,
   narrowed,
+  noLimits,
   operatorClient,
   personPrefix,
   replaced,

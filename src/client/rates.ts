@@ -1,8 +1,11 @@
-/** How much a client may send per minute, in each process of a door, and the buckets that count it. */
+/**
+ * How much a client may send per minute, with all its tokens and with each, in each process of a door, and the buckets
+ * that count it.
+ */
 
 import { LRUCache } from 'lru-cache';
 import { SealpostError } from '../errors.ts';
-import type { Client } from './grants.ts';
+import type { Client, Limits } from './grants.ts';
 
 /** As much as a minute's worth may be sent at once. */
 const sizeOf = (limit: number): BucketSize => ({ holds: limit, perMinute: limit });
@@ -18,28 +21,46 @@ export class Rates {
   }
 
   /**
-   * Takes a message off what the client may still send.
+   * Takes messages off what the client, and its token, may still send.
    *
+   * @param count one for each partner
    * @throws {SealpostError} `rate-limited`; nothing was taken then
    */
-  takeMessage(client: Client): void {
-    const { name, grants } = client;
-    const { messages, octets } = grants.limits;
-    if (messages > 0 && this.#messages.left(name, sizeOf(messages)) < 1)
-      throw limited(client, `${messages} messages`);
-    // A message that is larger than what is left may still be sent. The next one waits for it.
-    if (octets > 0 && this.#octets.left(name, sizeOf(octets)) <= 0) throw limited(client, `${octets} octets`);
-    if (messages > 0) this.#messages.take(name, 1, sizeOf(messages));
+  takeMessages(client: Client, count = 1): void {
+    const counted = countedFor(client);
+    for (const { key, who, limits } of counted) {
+      const { messages, octets } = limits;
+      if (messages > 0 && this.#messages.left(key, sizeOf(messages)) < 1)
+        throw limited(who, `${messages} messages`);
+      // A mail to more partners, or with more octets, than are left may still be sent. The next one waits for it.
+      if (octets > 0 && this.#octets.left(key, sizeOf(octets)) <= 0) throw limited(who, `${octets} octets`);
+    }
+    for (const { key, limits } of counted)
+      if (limits.messages > 0) this.#messages.take(key, count, sizeOf(limits.messages));
   }
 
-  takeOctets({ name, grants }: Client, amount: number): void {
-    const { octets } = grants.limits;
-    if (octets > 0) this.#octets.take(name, amount, sizeOf(octets));
+  takeOctets(client: Client, amount: number): void {
+    for (const { key, limits } of countedFor(client))
+      if (limits.octets > 0) this.#octets.take(key, amount, sizeOf(limits.octets));
   }
 }
 
-function limited(client: Client, what: string): SealpostError {
-  return new SealpostError('rate-limited', `client ${client.name} may send ${what} a minute`);
+interface Counted {
+  key: string;
+  who: string;
+  limits: Limits;
+}
+
+/** Whose limits hold: those of the client with all its tokens, and those of the token. No client has a colon. */
+function countedFor({ name, credential, grants, shared }: Client): Counted[] {
+  const all = { key: name, who: `client ${name}`, limits: shared };
+  if (credential === '' || grants.limits === shared) return [all];
+  const who = `token ${credential} of client ${name}`;
+  return [all, { key: `token:${credential}`, who, limits: grants.limits }];
+}
+
+function limited(who: string, what: string): SealpostError {
+  return new SealpostError('rate-limited', `${who} may send ${what} a minute`);
 }
 
 export interface BucketSize {

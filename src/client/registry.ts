@@ -90,16 +90,18 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     )
       throw new SealpostError('client-unauthenticated', 'the token or login is not valid');
     this.#note(stored.id);
-    return this.#client(client, stored.id, stored.scope);
+    return this.#client(client, stored);
   }
 
   /** The client, with what was granted for a partner under any of its names. */
-  #client({ name, grants }: StoredClient, credential = '', scope: StoredCredential['scope'] = {}): Client {
+  #client({ name, grants }: StoredClient, stored?: StoredCredential): Client {
+    const { id = '', scope = {}, limits } = stored ?? {};
     const { partnerNames } = this.#parts;
     const present = (names: Names) =>
       names === '*' || partnerNames === undefined ? names : names.map((each) => partnerNames.present(each));
     const within = { ...scope, ...(scope.partners && { partners: present(scope.partners) }) };
-    return new Client(name, narrowed({ ...grants, partners: present(grants.partners) }, within), credential);
+    const own = narrowed({ ...grants, partners: present(grants.partners) }, within, limits);
+    return new Client(name, own, id, undefined, limits === undefined ? own.limits : grants.limits);
   }
 
   #hasExpired({ expiresAt }: Pick<StoredCredential, 'expiresAt'>): boolean {
@@ -134,7 +136,7 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
     const stored = this.#byId.get(credential);
     const client = this.#byName.get(name.toLowerCase());
     if (stored === undefined || client === undefined || this.#hasExpired(stored)) return undefined;
-    return this.#client(client, credential, stored.scope);
+    return this.#client(client, stored);
   }
 
   /** The last use of a credential is noted once a minute, and a failure to note it is not an error. */
@@ -167,7 +169,7 @@ export class ClientRegistry extends SealedStore<ClientDocument> {
   /** A new credential of a client. Only this form can be used to log in. */
   async addCredential(
     client: string,
-    facts: Pick<StoredCredential, 'note' | 'scope' | 'expiresAt'>,
+    facts: Pick<StoredCredential, 'note' | 'scope' | 'expiresAt' | 'limits'>,
   ): Promise<{ id: string; text: string }> {
     const { id, text, hash } = makeCredential();
     await this.change((document) => {

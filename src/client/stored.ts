@@ -7,6 +7,7 @@ const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i);
 const names = z.union([z.literal('*'), z.array(name).max(1000)]);
 const count = z.number().int().min(0);
 
+const limitsSchema = z.strictObject({ messages: count, octets: count, size: count });
 const grantsSchema = z.strictObject({
   verbs: z.array(z.enum(verbs)),
   partners: names,
@@ -16,7 +17,7 @@ const grantsSchema = z.strictObject({
     z.array(z.string().refine((entry) => parseAddressEntry(entry) !== undefined)).max(1000),
   ]),
   identities: names,
-  limits: z.strictObject({ messages: count, octets: count, size: count }),
+  limits: limitsSchema,
 }) satisfies z.ZodType<Grants>;
 
 export const scopeSchema = grantsSchema.omit({ limits: true }).partial() satisfies z.ZodType<Scope>;
@@ -40,6 +41,8 @@ const credentialSchema = z.strictObject({
   /** SHA-256 in hex. */
   hash: z.string(),
   scope: scopeSchema,
+  /** Beside those of the client. */
+  limits: limitsSchema.optional(),
   createdAt: time,
   expiresAt: time.nullable(),
 });

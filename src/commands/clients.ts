@@ -9,8 +9,11 @@ import {
   type ClientRegistry,
   checkNames,
   type Grants,
+  type Limits,
+  limitTexts,
   loadClientDesk,
   loadClients,
+  noLimits,
   operatorClient,
   type Scope,
   verbs,
@@ -40,11 +43,13 @@ interface GrantOptions extends Common {
   pin?: string[];
 }
 
-interface LimitOptions extends GrantOptions {
+interface LimitOptions {
   messagesPerMinute?: string;
   octetsPerMinute?: string;
   maxSize?: string;
 }
+
+type ClientOptions = GrantOptions & LimitOptions;
 
 interface Opened {
   registry: ClientRegistry;
@@ -106,7 +111,7 @@ async function scopeOf(options: GrantOptions, config: Config): Promise<Scope> {
   );
 }
 
-function limitsOf(options: LimitOptions): Partial<Grants['limits']> {
+function limitsOf(options: LimitOptions): Partial<Limits> {
   const number = (text: string | undefined, name: string) => {
     if (text === undefined) return undefined;
     if (!/^\d{1,9}$/.test(text)) throw usage(`${name}: not a number`, 'write a whole number; 0 is no limit');
@@ -149,13 +154,16 @@ function addGrantOptions(command: Command): Command {
     .option('--identity <names>', 'identities that may sign its mail (default: all)');
 }
 
+function addClientOptions(command: Command): Command {
+  return addLimitOptions(addGrantOptions(command)).option(
+    '--pin <sha256>',
+    'public key of a client certificate that logs in over TLS (may be repeated)',
+    (pin, pins: string[] = []) => [...pins, pin],
+  );
+}
+
 function addLimitOptions(command: Command): Command {
-  return addGrantOptions(command)
-    .option(
-      '--pin <sha256>',
-      'public key of a client certificate that logs in over TLS (may be repeated)',
-      (pin, pins: string[] = []) => [...pins, pin],
-    )
+  return command
     .option('--messages-per-minute <number>', 'most messages a minute; 0 is no limit')
     .option('--octets-per-minute <size>', 'most octets a minute, such as 100MiB; 0 is no limit')
     .option('--max-size <size>', 'largest message, such as 10MiB; 0 is the limit of the door');
@@ -164,20 +172,17 @@ function addLimitOptions(command: Command): Command {
 const textOf = (names: '*' | readonly string[]) => (names === '*' ? 'all' : names.join(',') || 'none');
 
 function grantsText({ verbs, partners, mailboxes, senders, identities, limits }: Grants): string[] {
-  const lines = [
+  return [
     `verbs       ${textOf(verbs)}`,
     `partners    ${textOf(partners)}`,
     `mailboxes   ${textOf(mailboxes)}`,
     `senders     ${textOf(senders)}`,
     `identities  ${textOf(identities)}`,
+    ...limitTexts(limits).map((each) => `limit       ${each}`),
   ];
-  if (limits.messages > 0) lines.push(`limit       ${limits.messages} messages a minute`);
-  if (limits.octets > 0) lines.push(`limit       ${limits.octets} octets a minute`);
-  if (limits.size > 0) lines.push(`limit       ${limits.size} octets a message`);
-  return lines;
 }
 
-async function add(name: string, options: LimitOptions & { queue?: boolean }): Promise<void> {
+async function add(name: string, options: ClientOptions & { queue?: boolean }): Promise<void> {
   const { checkClientName } = await loadClientDesk();
   checkClientName(name);
   const config = await loadConfig(options.config);
@@ -191,7 +196,7 @@ async function add(name: string, options: LimitOptions & { queue?: boolean }): P
   });
 }
 
-async function grant(name: string, options: LimitOptions): Promise<void> {
+async function grant(name: string, options: ClientOptions): Promise<void> {
   const config = await loadConfig(options.config);
   const scope = await scopeOf(options, config);
   const pins = pinsOf(options.pin);
@@ -217,13 +222,13 @@ function show(
 
 export function clientsCommand(): Command {
   const command = new Command('clients');
-  addLimitOptions(
+  addClientOptions(
     command.command('add').argument('<name>').description('add a client: a program that sends or reads'),
   )
     .option('--queue', 'it sends through a queue in Redis: print its user, password and key')
     .option('--json', 'print JSON')
     .action(add);
-  addLimitOptions(
+  addClientOptions(
     command.command('grant').argument('<name>').description('replace the grants that are named'),
   )
     .option('--json', 'print JSON')
@@ -304,7 +309,7 @@ export function clientsCommand(): Command {
   return command;
 }
 
-interface TokenOptions extends GrantOptions {
+interface TokenOptions extends GrantOptions, LimitOptions {
   expires: string;
   note?: string;
 }
@@ -321,6 +326,7 @@ async function addToken(name: string, options: TokenOptions): Promise<void> {
   const config = await loadConfig(options.config);
   const scope = await scopeOf(options, config);
   const expiresAt = expiryOf(options.expires);
+  const limits = limitsOf(options);
   await withClients(config, async ({ registry, desk, acting }) => {
     if (registry.trouble) throw registry.trouble;
     const exists = registry.document.clients.some((each) => each.name.toLowerCase() === name.toLowerCase());
@@ -335,7 +341,8 @@ async function addToken(name: string, options: TokenOptions): Promise<void> {
       await desk.add(acting, name, { scope });
     }
     const note = options.note ?? '';
-    const { id, text } = await desk.addToken(acting, name, { note, scope: exists ? scope : {}, expiresAt });
+    const facts = { note, scope: exists ? scope : {}, expiresAt, limits };
+    const { id, text } = await desk.addToken(acting, name, facts);
     if (options.json) return printJson({ id, token: text, client: name, expiresAt: isoOf(expiresAt) });
     printLine(text);
   });
@@ -347,13 +354,14 @@ async function listTokens(options: Common): Promise<void> {
   await withClients(await loadConfig(options.config), async ({ desk, acting }) => {
     const now = Date.now();
     const tokens = await desk.tokens(acting);
-    const rows = tokens.map(({ id, client, note, createdAt, expiresAt, scope, usedAt }) => ({
-      ...{ id, client, note, scope, createdAt: isoOf(createdAt), expiresAt: isoOf(expiresAt) },
+    const rows = tokens.map(({ id, client, note, createdAt, expiresAt, scope, limits, usedAt }) => ({
+      ...{ id, client, note, scope, limits: limits ?? noLimits },
+      ...{ createdAt: isoOf(createdAt), expiresAt: isoOf(expiresAt) },
       lastUsedAt: isoOf(usedAt),
       state: expiresAt !== null && expiresAt <= now ? 'expired' : 'valid',
     }));
     if (options.json) return printJson(rows);
-    for (const { id, client, state, expiresAt, lastUsedAt, note } of rows)
+    for (const { id, client, state, expiresAt, lastUsedAt, limits, note } of rows)
       printLine(
         [
           id,
@@ -361,6 +369,7 @@ async function listTokens(options: Common): Promise<void> {
           state,
           expiresAt === null ? 'until revoked' : `until ${expiresAt}`,
           `used ${lastUsedAt ?? 'never'}`,
+          ...limitTexts(limits),
           note,
         ]
           .filter(Boolean)
@@ -385,13 +394,15 @@ async function rotate(id: string, options: TokenOptions & { overlap: string }): 
 export function tokensCommand(): Command {
   const command = new Command('tokens');
   const expires = ['--expires <time>', 'how long it is valid, such as 90d, or never', '365d'] as const;
-  addGrantOptions(
-    command
-      .command('add')
-      .argument('<client>')
-      .description(
-        'make a token, which is shown once; without a client of that name, one is made with these grants',
-      ),
+  addLimitOptions(
+    addGrantOptions(
+      command
+        .command('add')
+        .argument('<client>')
+        .description(
+          'make a token, which is shown once; without a client of that name, one is made with these grants',
+        ),
+    ),
   )
     .option(...expires)
     .option('--note <text>', 'what it is for')
@@ -406,7 +417,7 @@ export function tokensCommand(): Command {
   command
     .command('rotate')
     .argument('<id>')
-    .description('make a token with the scope of this one, which stays valid for the overlap')
+    .description('make a token with the scope and limits of this one, which stays valid for the overlap')
     .addOption(configOption())
     .option(...expires)
     .option('--overlap <time>', 'how long the old token stays valid', '1d')

@@ -106,9 +106,18 @@ export function requestOfFields(headers: HeaderBlock): Request {
   return request;
 }
 
-/** The header without the fields that are meant for Sealpost. */
-export function withoutRequest({ fields, raw }: HeaderBlock): Buffer {
-  const kept = fields.filter((field) => !isRequest(field));
+/**
+ * Fields that only the server adds which puts a mail into a mailbox (RFC 5321, section 4.4, RFC 9228, and those of Exim
+ * and Postfix). A mail that begins its way has none: they would tell a partner of mailboxes and of a way that ended.
+ */
+const ofDelivery: ReadonlySet<string> = new Set([
+  ...['return-path', 'delivered-to', 'x-delivered-to', 'x-original-to'],
+  ...['envelope-to', 'x-envelope-to', 'delivery-date'],
+]);
+
+/** The header as it leaves: without the fields that are meant for Sealpost, and those of a delivery. */
+export function thatLeaves({ fields, raw }: HeaderBlock): Buffer {
+  const kept = fields.filter((field) => !isRequest(field) && !ofDelivery.has(field.key));
   if (kept.length === fields.length) return raw;
   const octets = fields.reduce((sum, field) => sum + field.raw.length, 0);
   return Buffer.concat([...kept.map((field) => field.raw), raw.subarray(octets)]);

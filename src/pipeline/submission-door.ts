@@ -3,6 +3,7 @@ import type { ClientRegistry, Rates } from '../client/index.ts';
 import type { PartnerConfig } from '../config/index.ts';
 import type { OutboundIntake } from '../queue/index.ts';
 import type { SubmissionDoor } from '../smtp/index.ts';
+import { mayComeFrom, Senders, senderNotGranted } from './senders.ts';
 import { Outgoing, PartnerBook, submit } from './submit.ts';
 
 export interface SubmissionDoorParts {
@@ -21,6 +22,7 @@ export function submissionDoor({
   now,
 }: SubmissionDoorParts): SubmissionDoor {
   const book = new PartnerBook(partners);
+  const senders = new Senders(partners);
   return {
     login(user, password) {
       if (registry.trouble) throw registry.trouble;
@@ -28,7 +30,12 @@ export function submissionDoor({
     },
     byCertificate: (pin) => registry.byCertificate(pin),
     again: (client) => registry.again(client),
-    recipient: (client, address) => book.at(client, address).address,
+    sender: (client, address) => senders.check(client, address),
+    recipient(client, written, from) {
+      const { partner, address } = book.at(client, written);
+      if (mayComeFrom(client, partner, from)) return address;
+      throw senderNotGranted(client, from);
+    },
     submit: ({ octets, to, ...mail }) =>
       submit(
         { partners: book, rates, withIntake: (work) => work(intake), now },

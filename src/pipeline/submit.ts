@@ -21,7 +21,6 @@ import {
   readMailHeader,
   readMessageId,
   type Sink,
-  sameAddress,
   type Tracer,
   tracerOf,
 } from '../message/index.ts';
@@ -31,7 +30,8 @@ import { traced } from '../spans.ts';
 import type { SpoolWriter } from '../spool/index.ts';
 import type { Octets, Outgoing } from './outgoing.ts';
 import type { Addressed, PartnerBook, To } from './recipients.ts';
-import { checkRequest, isOver, type Request, requestOfFields, withoutRequest } from './request.ts';
+import { checkRequest, isOver, type Request, requestOfFields, thatLeaves } from './request.ts';
+import { mayComeFrom, notGranted, senderNotGranted } from './senders.ts';
 
 export { type ContentFacts, contentType, nameProblem, Outgoing } from './outgoing.ts';
 export { PartnerBook, type To } from './recipients.ts';
@@ -92,7 +92,7 @@ async function submitNow(parts: SubmitParts, submission: Submission): Promise<Su
   checkRequest(submission, parts.now().getTime());
   const addressed = parts.partners.resolve(client, to);
   for (const { partner } of addressed) checkIdentities(client, partner);
-  parts.rates?.takeMessage(client);
+  parts.rates?.takeMessages(client, addressed.length);
   return await parts.withIntake(async (intake) => {
     const writer = intake.begin();
     try {
@@ -109,14 +109,6 @@ async function submitNow(parts: SubmitParts, submission: Submission): Promise<Su
       throw error;
     }
   });
-}
-
-function notGranted(
-  client: Client,
-  what: string,
-  hint = 'see its grants: sealpost clients show',
-): SealpostError {
-  return new SealpostError('not-granted', `client ${client.name} is not granted ${what}`, { hint });
 }
 
 /** Mail to a partner is signed as its entry says. The client must be allowed to sign in that way. */
@@ -157,7 +149,7 @@ class SubmittedMail {
     let headers = false;
     const splitter = new HeaderSplitter((block) => {
       headers = true;
-      const raw = withoutRequest(block);
+      const raw = thatLeaves(block);
       ready.push(this.#head(block), raw);
       this.#digest?.write(raw);
       const inner = this.#innerHeader(block);
@@ -186,7 +178,7 @@ class SubmittedMail {
     splitter.end();
     await flush();
     if (!headers) throw new SealpostError('mime-malformed', 'the message has no header');
-    rates?.takeOctets(client, octets);
+    rates?.takeOctets(client, octets * this.#addressed.length);
   }
 
   /** Reads the header. Returns the fields to prepend. */
@@ -204,6 +196,7 @@ class SubmittedMail {
     if (this.#request.idempotencyKey !== undefined || keyOfOctets !== undefined)
       this.#digest = new MailDigest();
     this.#from = this.#addressed.map(({ partner }) => this.#sender(partner, headers));
+    if (headers.get('from') === undefined) this.#checkMadeAuthor(this.#from[0] ?? '');
     const missing = missingFields(headers, this.#from[0] ?? '', this.#addressed, this.#parts.now());
     this.#messageId = missing.messageId;
     return missing.octets;
@@ -216,25 +209,20 @@ class SubmittedMail {
     const { authors, json } = this.#checkAuthors(partner, headers);
     this.#subject = json.subject;
     this.#author = authors.from[0]?.address;
-    if (from !== undefined && !this.#isOwn(partner, from))
-      throw notGranted(client, `sender ${from === '' ? '<>' : from}`);
+    if (from !== undefined && !mayComeFrom(client, partner, from)) throw senderNotGranted(client, from);
     const sender = nullSender ? '' : (partner.from ?? from ?? authors.from[0]?.address);
     if (sender === '') return '';
     if (sender !== undefined) return parseMailbox(sender, { utf8: true }).address;
-    throw new SealpostError(
-      'address-invalid',
-      'the message has no From field and the partner no from setting',
-      {
-        hint: `set from of partner ${partner.name}, or add a From field to the message`,
-      },
-    );
+    throw noAuthor(partner);
   }
 
-  /** The partner's own setting needs no grant, because an operator wrote it. */
-  #isOwn({ from }: PartnerConfig, address: string): boolean {
+  /** All partners get the same octets, so they get the same From field, which is made of the first one's sender. */
+  #checkMadeAuthor(address: string): void {
     const { client } = this.#submission;
-    if (client.grants.senders === '*' || client.maySendFrom(address)) return true;
-    return from !== undefined && sameAddress(from, address);
+    const [first] = this.#addressed;
+    if (address === '' && first) throw noAuthor(first.partner);
+    for (const { partner } of this.#addressed)
+      if (!mayComeFrom(client, partner, address)) throw senderNotGranted(client, address);
   }
 
   #checkAuthors(partner: PartnerConfig, headers: HeaderBlock) {
@@ -243,8 +231,8 @@ class SubmittedMail {
     const { authors } = header;
     if (client.grants.senders === '*') return header;
     for (const each of [...authors.from, ...authors.sender.addresses, ...resenders(headers)])
-      if (!isKnown(each) || !this.#isOwn(partner, each.address))
-        throw notGranted(client, `sender ${each.address}`);
+      if (!isKnown(each) || !mayComeFrom(client, partner, each.address))
+        throw senderNotGranted(client, each.address);
     return header;
   }
 
@@ -316,6 +304,16 @@ class SubmittedMail {
   }
 }
 
+function noAuthor({ name }: PartnerConfig): SealpostError {
+  return new SealpostError(
+    'address-invalid',
+    'the message has no From field and the partner no from setting',
+    {
+      hint: `set from of partner ${name}, or add a From field to the message`,
+    },
+  );
+}
+
 /** Whoever sends a mail on says so beside its author (RFC 5322, section 3.6.6), and readers show it. */
 function resenders({ fields }: HeaderBlock) {
   return fields
@@ -346,12 +344,14 @@ function missingFields(
   now: Date,
 ): { octets: Buffer; messageId: string | null } {
   const domain = from.split('@').at(-1) || 'localhost';
-  const to = addressed.flatMap(({ recipients }) => recipients);
+  // One partner must not learn who another one is.
+  const [only, ...others] = addressed.map(({ recipients }) => `<${recipients.join('>, <')}>`);
+  const to = others.length > 0 ? 'undisclosed-recipients:;' : only;
   const made = `<${randomUUID()}@${domain}>`;
   const given = headers.get('message-id') === undefined ? made : readMessageId(headers);
   const fields = [
     ['From', `<${from}>`],
-    ['To', `<${to.join('>, <')}>`],
+    ['To', to],
     ['Date', now.toUTCString().replace('GMT', '+0000')],
     ['Message-ID', made],
   ].filter(([name = '']) => headers.get(name) === undefined);

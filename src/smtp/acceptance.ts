@@ -31,8 +31,14 @@ export interface Receiving {
 export interface Acceptance {
   /** Why the client may not send anything now. */
   refuseMail(connection: Connection): Reply | undefined;
-  /** What a recipient stands for: a mailbox, or an address of a partner. Errors: those that have an SMTP reply. */
-  recipient(address: string, connection: Connection): string;
+  /** Refuses a sender from whom nothing is taken. Errors: those that have an SMTP reply. */
+  sender(address: string, connection: Connection): void;
+  /**
+   * What a recipient stands for: a mailbox, or an address of a partner. Errors: those that have an SMTP reply.
+   *
+   * @param from the sender of the transaction
+   */
+  recipient(address: string, connection: Connection, from: string): string;
   begin(mail: Arriving): Receiving;
 }
 

@@ -30,6 +30,9 @@ export class MailboxAcceptance implements Acceptance {
     return undefined;
   }
 
+  /** Anybody may write to us. */
+  sender(): void {}
+
   recipient(address: string): string {
     const mailbox = this.#recipients.find(address);
     if (this.#isPaused(mailbox)) throw new SealpostError('mailbox-paused', `mailbox ${mailbox} is paused`);

@@ -59,23 +59,30 @@ export class Session {
     const { gate, requireTls, acceptance, intake } = this.#parts;
     if (gate.draining) return replyTo('draining');
     if (requireTls && !smtp.secure) return replyTo('tls-required');
-    const refusal = acceptance.refuseMail(this.connectionOf(smtp));
+    const connection = this.connectionOf(smtp);
+    const refusal = acceptance.refuseMail(connection);
     if (refusal !== undefined) return refusal;
     // Refuse before the octets arrive, not after.
     const full = intake.refusal?.();
     if (full) return replyFor(full);
     try {
       if (address !== '') parseMailbox(address, { utf8: true });
-      return undefined;
     } catch {
       return replyTo('sender-syntax');
+    }
+    try {
+      acceptance.sender(address, connection);
+      return undefined;
+    } catch (error) {
+      connection.note(error);
+      return replyFor(error);
     }
   }
 
   recipient({ address }: SMTPServerAddress, smtp: SMTPServerSession, done: Done): void {
     const connection = this.connectionOf(smtp);
     try {
-      const found = this.#parts.acceptance.recipient(address, connection);
+      const found = this.#parts.acceptance.recipient(address, connection, senderOf(smtp));
       const accepted = this.#accepted.get(smtp.envelope) ?? new Map<string, string>();
       // smtp-server ignores case when it compares addresses; here they are kept as written
       if (accepted.size >= this.#parts.maxRecipients && !accepted.has(address)) {
@@ -95,11 +102,10 @@ export class Session {
   data(stream: Readable, smtp: SMTPServerSession, done: Done): void {
     const connection = this.connectionOf(smtp);
     const { acceptance, limits, log } = this.#parts;
-    const { mailFrom } = smtp.envelope;
     const receiving = acceptance.begin({
       smtp,
       connection,
-      from: mailFrom === false ? '' : mailFrom.address,
+      from: senderOf(smtp),
       recipients: this.#accepted.get(smtp.envelope) ?? new Map(),
     });
     const transaction = new Transaction(receiving.writer, limits, log, performance.now());
@@ -169,6 +175,9 @@ export class Session {
     }
   }
 }
+
+const senderOf = ({ envelope: { mailFrom } }: SMTPServerSession) =>
+  mailFrom === false ? '' : mailFrom.address;
 
 /** The reply to a mail that is refused because of its header. Its octets are removed. */
 function refusedBy(receiving: Receiving, transaction: Transaction): Reply | undefined {

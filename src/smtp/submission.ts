@@ -34,8 +34,16 @@ export interface SubmissionDoor {
   byCertificate(pin: string): Client | undefined;
   /** The same client with its current grants; undefined if it may no longer log in. */
   again(client: Client): Client | undefined;
-  /** The address as it will be used. Errors: `partner-unknown`, `address-invalid`. */
-  recipient(client: Client, address: string): string;
+  /** Errors: `not-granted` for an address that no mail of the client may come from. */
+  sender(client: Client, address: string): void;
+  /**
+   * The address as it will be used.
+   *
+   * @param from what MAIL FROM named
+   * @throws {SealpostError} `partner-unknown`, `address-invalid`; `not-granted` if mail to this partner may not come
+   *   from there
+   */
+  recipient(client: Client, address: string, from: string): string;
   /** Errors: those of `submit`. */
   submit(mail: SubmittedMail): Promise<IntakeResult[]>;
 }
@@ -103,12 +111,25 @@ export class SubmissionAcceptance implements Acceptance {
     return replyTo('login-required');
   }
 
-  recipient(address: string, connection: Connection): string {
+  sender(address: string, connection: Connection): void {
+    const client = this.#present(connection);
+    this.#door.sender(client, address);
+    // RFC 1870: what is known to be too large need not come.
+    const { size } = client.grants.limits;
+    if (size > 0 && Number(connection.mailParameters.get('SIZE') ?? 0) > size)
+      throw new SealpostError('message-too-large', `the message is larger than ${size} octets`);
+  }
+
+  #present(connection: Connection): Client {
     const client = this.#clientOf(connection);
-    if (client === undefined)
-      throw new SealpostError('client-unauthenticated', 'the login is no longer valid');
+    if (client !== undefined) return client;
+    throw new SealpostError('client-unauthenticated', 'the login is no longer valid');
+  }
+
+  recipient(address: string, connection: Connection, from: string): string {
+    const client = this.#present(connection);
     try {
-      return this.#door.recipient(client, address);
+      return this.#door.recipient(client, address, from);
     } catch (error) {
       if (!(error instanceof SealpostError) || error.code !== 'partner-unknown') throw error;
       // The reply does not tell whether the partner exists. The operator reads in the log what to do in either case.

@@ -347,6 +347,26 @@ describe('bad input at each door of the running daemon', {
       assert.equal(refused, undefined, way);
   });
 
+  it('a mail that has been in a mailbox leaves without the fields of its delivery, at each door', async () => {
+    const fields = ['Return-Path: <boss@own.example>', 'Delivered-To: boss', 'X-Original-To: boss'];
+    const mail = (way: Way) => mailOf(`delivered, ${way}`, ...fields);
+    const query = { partner: 'acme' };
+    const ways: Record<Way, () => Promise<Outcome>> = {
+      http: () => doors.http(doors.erp, query, 'message/rfc822', mail('http')),
+      smtp: () => doors.smtp(doors.erp, 'edi@acme.example', mail('smtp')),
+      folder: () => doors.file('acme', 'delivered.eml', mail('folder')),
+      queue: () => doors.queue(doors.erp, { ...query, content: mail('queue'), mail: true }),
+      send: () => doors.send(['--partner', 'acme', '--message', '-'], mail('send')),
+    };
+    for (const [way, attempt] of Object.entries(ways)) {
+      const { id = '', refused } = await attempt();
+      assert.equal(refused, undefined, way);
+      const octets = await doors.octets(id);
+      assert.ok(octets.includes(`Subject: delivered, ${way}\r\n\r\norder 4711`), octets);
+      assert.doesNotMatch(octets, /boss/i, way);
+    }
+  });
+
   it('two doors that race with one key make one mail, with the same id', async () => {
     for (let round = 0; round < 5; round += 1) {
       const before = (await doors.records()).length;

@@ -440,6 +440,28 @@ describe('attacks on the HTTP API', { skip: skipWithout('openssl'), timeout: 1_8
     });
   });
 
+  it('a token that floods leaves the other tokens of its client as they were', async () => {
+    const few = await api.token('acme-erp', '--messages-per-minute', '1');
+    const limited = await api.daemon.waitFor('it is limited', async () => {
+      const answer = await api.post(few, { partner: 'acme', text: 'x' });
+      return answer.status === 202 ? undefined : answer;
+    });
+    assert.deepEqual([limited.status, limited.json.code], [429, 'rate-limited']);
+    assert.match(limited.json.detail, /^token \w{10} of client acme-erp may send 1 messages a minute$/);
+    assert.ok(limited.headers.has('retry-after'));
+    await submitted(acme, 'acme');
+    const small = await api.token('acme-erp', '--max-size', '2KiB');
+    const large = { partner: 'acme', text: 'x'.repeat(3000) };
+    const refused = await api.post(small, large);
+    assert.deepEqual([refused.status, refused.json.code], [413, 'message-too-large']);
+    assert.equal((await api.post(small, { partner: 'acme', text: 'x' })).status, 202);
+    const asked = head(small, 'Content-Length: 3000', 'Expect: 100-continue')
+      .replace('/v1/messages', '/v1/messages?partner=acme&filename=a.bin')
+      .replace('application/json', 'application/octet-stream');
+    assert.match(await api.raw(asked), /^HTTP\/1\.1 413 /, 'and the body is not asked for');
+    assert.equal((await api.post(acme, large)).status, 202);
+  });
+
   it('a token that is revoked is refused within a second', async () => {
     const token = await api.token('leaver', '--scope', 'read', '--partner', 'acme');
     const id = /^sealpost_([^_]+)_/.exec(token)?.[1] ?? '';

@@ -78,6 +78,32 @@ describe('attacks of a client that may submit', () => {
     assert.match(await submitMail(client, mail), /^250 /);
   });
 
+  it('a sender that is not granted is refused at MAIL, alike whether somebody has it or not', async () => {
+    const grants = { partners: ['acme', 'initech'], senders: ['desk@own.example'] };
+    const desk = await door.loggedIn('desk', await door.client('desk', grants));
+    const from = (address: string) => desk.command(`MAIL FROM:<${address}>`);
+    const refused = '550 5.7.1 Not permitted for this client';
+    // the sender of a partner of others, one of another client, one of nobody, and none
+    for (const address of ['for-hooli@own.example', 'erp@own.example', 'nobody@own.example', ''])
+      assert.equal(await from(address), refused, address);
+    assert.match(await desk.command('RCPT TO:<edi@acme.example>'), /^503 /);
+    // The log has the first refusal of each kind.
+    const logged = lines.map((each) => JSON.parse(each)).find(({ command }) => /^MAIL/.test(command ?? ''));
+    assert.match(logged.why, /^client \w+ is not granted sender \S+@own\.example$/);
+
+    // what an operator wrote for one partner is for that one
+    assert.match(await from('For-Initech@own.example'), /^550 /, 'local parts have case');
+    assert.match(await from('for-initech@OWN.example'), /^250 /);
+    assert.equal(await desk.command('RCPT TO:<edi@acme.example>'), refused);
+    assert.match(await desk.command('RCPT TO:<in@hooli.example>'), /^550 5\.1\.1 /);
+    assert.match(await desk.command('RCPT TO:<in@initech.example>'), /^250 /);
+    await desk.command('RSET');
+    const own = mail.replace('erp@', 'desk@');
+    const sent = await submitMail(desk, own, { from: 'desk@own.example', to: ['in@initech.example'] });
+    assert.match(sent, /^250 /);
+    desk.close();
+  });
+
   it('who sends a mail on is checked as its author is', async () => {
     const before = await stored();
     for (const header of [

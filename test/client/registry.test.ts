@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allGranted, type Client } from '../../src/client/index.ts';
-import { ClientRegistry, clientOf } from '../../src/client/registry.ts';
+import { ClientRegistry, clientOf, Rates } from '../../src/client/registry.ts';
 import { createLog } from '../../src/log.ts';
 import { refreshEvery } from '../../src/redis/index.ts';
 import { useTestQueue } from '../support/queue.ts';
@@ -59,6 +59,50 @@ describe('the clients of an installation', () => {
       assert.throws(() => other.byLogin(user, text), wrong, user);
     const stored = JSON.stringify(await test.queue.redis.get(key()));
     assert.ok(!stored.includes(text) && !JSON.stringify(other.document).includes(text));
+  });
+
+  it('gives a token limits of its own: both hold, and what one has sent counts for the others', async () => {
+    const registry = await anew();
+    await add(registry, 'erp', { limits: { messages: 5, octets: 0, size: 1000 } });
+    await add(registry, 'shop');
+    const [few, many, none, free] = [
+      await token(registry, 'erp', { limits: { messages: 2, octets: 0, size: 0 } }),
+      await token(registry, 'erp', { limits: { messages: 9, octets: 0, size: 10 } }),
+      await token(registry, 'erp'),
+      await token(registry, 'shop', { limits: { messages: 0, octets: 100, size: 0 } }),
+    ].map(({ text }) => registry.byToken(text));
+    assert.deepEqual(
+      [few, many, none, free].map((each) => each?.grants.limits),
+      [
+        { messages: 2, octets: 0, size: 1000 },
+        { messages: 5, octets: 0, size: 10 },
+        { messages: 5, octets: 0, size: 1000 },
+        { messages: 0, octets: 100, size: 0 },
+      ],
+    );
+    const rates = new Rates(() => 0);
+    const sent = (client: Client | undefined, octets = 1) => {
+      assert.ok(client);
+      try {
+        rates.takeMessages(client);
+        rates.takeOctets(client, octets);
+        return 'sent';
+      } catch (error) {
+        return error instanceof Error ? error.message : '';
+      }
+    };
+    const ofToken = `token ${few?.credential} of client erp may send 2 messages a minute`;
+    assert.deepEqual([sent(few), sent(few), sent(few)], ['sent', 'sent', ofToken]);
+    // the limit that refused has taken nothing from the other one
+    assert.deepEqual(
+      [sent(many), sent(many), sent(none), sent(none), sent(many)],
+      ['sent', 'sent', 'sent', ...Array(2).fill('client erp may send 5 messages a minute')],
+    );
+    assert.equal(sent(few), 'client erp may send 5 messages a minute');
+    assert.deepEqual([sent(free, 99), sent(free, 2)], ['sent', 'sent']);
+    assert.match(sent(free), /^token \w+ of client shop may send 100 octets a minute$/);
+    assert.deepEqual(few && registry.again(few)?.grants.limits, few?.grants.limits);
+    assert.deepEqual(few && registry.again(few)?.shared, few?.shared);
   });
 
   it('knows a token until it expires', async () => {

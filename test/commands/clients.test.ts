@@ -106,6 +106,29 @@ describe('clients and tokens', { skip: skipWithout('openssl') }, () => {
     assert.deepEqual((await clientFor(stdout.trim())).grants.partners, ['acme', 'other']);
   });
 
+  it('gives a token limits of its own, shows them, and keeps them when it is rotated', async () => {
+    await run('clients', 'add', 'desk', '--scope', 'send', '--messages-per-minute', '50');
+    const limits = ['--messages-per-minute', '60', '--max-size', '1MiB', '--octets-per-minute', '0'];
+    const made = await run('tokens', 'add', 'desk', ...limits);
+    assert.equal(made.code, 0, made.stderr);
+    const client = await clientFor(made.stdout.trim());
+    assert.deepEqual(client.grants.limits, { messages: 50, octets: 0, size: 1_048_576 });
+    const rotated = await clientFor((await run('tokens', 'rotate', client.credential)).stdout.trim());
+    assert.notEqual(rotated.credential, client.credential);
+    assert.deepEqual(rotated.grants.limits, client.grants.limits);
+    const words = /^\w{10} {2}desk {2}valid {2}.* {2}60 messages a minute {2}1048576 octets a message$/m;
+    assert.match((await run('tokens', 'list')).stdout, words);
+    assert.match((await run('audit')).stdout, /token \w{10}; 60 messages a minute; 1048576 octets a message/);
+    const plain = (await run('tokens', 'add', 'desk')).stdout.trim();
+    const listed: { id: string; limits: unknown }[] = JSON.parse(
+      (await run('tokens', 'list', '--json')).stdout,
+    );
+    const limitsOf = (id: string) => listed.find((each) => each.id === id)?.limits;
+    assert.deepEqual(limitsOf(client.credential), { messages: 60, octets: 0, size: 1_048_576 });
+    assert.deepEqual(limitsOf((await clientFor(plain)).credential), { messages: 0, octets: 0, size: 0 });
+    assert.match((await run('tokens', 'add', 'desk', '--max-size', 'big')).stderr, /--max-size: not a size/);
+  });
+
   it('rotates a token with an overlap, and revokes one', async () => {
     const old = (await run('tokens', 'add', 'erp')).stdout.trim();
     const id = (await clientFor(old)).credential;

@@ -154,20 +154,30 @@ describe('submission to the running daemon', { skip: skipWithout(...needs) }, ()
     assert.equal((await arrives('curl')).from, 'erp@own.example');
   });
 
-  it("Python's smtplib, and what it is told of a stranger", async () => {
+  it("Python's smtplib, and what it is told of a stranger and of a sender that is not its own", async () => {
     const program = [
       'import smtplib, ssl, sys',
       'port, ca, token = int(sys.argv[1]), sys.argv[2], sys.argv[3]',
       'with smtplib.SMTP("localhost", port) as smtp:',
       '    smtp.starttls(context=ssl.create_default_context(cafile=ca))',
       '    smtp.login("erp", token)',
+      '    fields = "Return-Path: <boss@own.example>\\r\\nFrom: <erp@own.example>\\r\\nSubject: python\\r\\n"',
       '    refused = smtp.sendmail("erp@own.example", ["edi@acme.example", "x@elsewhere.example"],',
-      '        "From: <erp@own.example>\\r\\nSubject: python\\r\\n\\r\\norder 4711\\r\\n")',
+      '        fields + "\\r\\norder 4711\\r\\n")',
       '    print(refused)',
+      '    try:',
+      '        smtp.sendmail("boss@own.example", ["edi@acme.example"], fields + "\\r\\nanother\\r\\n")',
+      '    except smtplib.SMTPSenderRefused as refused:',
+      '        print(refused.smtp_code, refused.smtp_error.decode())',
     ].join('\n');
     const said = await runOk('python3', ['-c', program, String(ports.starttls), tls.cert, token]);
-    assert.equal(said.toString().trim(), "{'x@elsewhere.example': (550, b'5.1.1 No such partner here')}");
-    assert.deepEqual((await arrives('python')).to, ['edi@acme.example']);
+    assert.deepEqual(said.toString().trim().split('\n'), [
+      "{'x@elsewhere.example': (550, b'5.1.1 No such partner here')}",
+      '550 5.7.1 Not permitted for this client',
+    ]);
+    const { to, text } = await arrives('python');
+    assert.deepEqual(to, ['edi@acme.example']);
+    assert.doesNotMatch(text, /Return-Path|boss/i);
   });
 
   it('nodemailer, with a pool, 5 MB and an idempotency key', async () => {

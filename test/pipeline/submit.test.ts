@@ -105,6 +105,60 @@ describe('submit', () => {
     assert.equal(entry?.envelope.from, 'us@example.net');
   });
 
+  it('names no partner to another, and nobody as the author whom one of them does not know', async () => {
+    const bare = () => mail('Subject: order', '', '4711');
+    const header = ({ octets }: Awaited<ReturnType<typeof handIn>>) =>
+      parseHeaders(octets ?? Buffer.alloc(0));
+    const same = { recipients: ['edi@partner.example', 'a@domain.example'] };
+    const both = header(await handIn(bare(), { to: same }));
+    assert.deepEqual(
+      [both.get('to')?.trim(), both.get('from')?.trim()],
+      ['undisclosed-recipients:;', '<us@example.net>'],
+    );
+    const one = { recipients: ['a@domain.example', 'b@domain.example'] };
+    const alone = header(await handIn(bare(), { to: one }));
+    assert.equal(alone.get('to')?.trim(), '<a@domain.example>, <b@domain.example>');
+
+    // each partner has a sender of its own: the mail needs an author whom the client may name to both
+    const of = partners.map((each) => ({ ...each, from: `for-${each.name}@example.net` }));
+    const client = granted({ senders: ['erp@example.net'] });
+    const outcome = async (outgoing: Outgoing, to: Submission['to']) =>
+      codeOf((await handIn(outgoing, { of, client, to })).result);
+    assert.equal(await outcome(bare(), same), 'not-granted');
+    assert.ok(Array.isArray(await outcome(bare(), one)));
+    assert.ok(Array.isArray(await outcome(mail('From: erp@example.net', '', 'x'), same)));
+    // the null sender is nobody's author
+    const to = { recipients: ['a@own.example'] };
+    assert.equal(codeOf((await handIn(bare(), { to, from: '' })).result), 'address-invalid');
+    assert.ok(Array.isArray((await handIn(mail('From: a@own.example', '', 'x'), { to, from: '' })).result));
+  });
+
+  it('leaves out the fields of a delivery, and no others', async () => {
+    const kept = [
+      ...['From: them@own.example', 'To: x@y.example', 'Date: Sat, 28 Nov 2026 10:00:00 +0000'],
+      ...['Message-ID: <a@b.example>', 'Received: from a by b; Sat, 28 Nov 2026 09:00:00 +0000'],
+      ...['X-Return-Path: <a@b.example>', '', 'Return-Path: in the text', ''],
+    ];
+    const [first = '', ...rest] = kept;
+    const lines = [
+      'Return-Path: <boss@own.example>',
+      'RETURN-PATH:',
+      ' <boss@own.example>',
+      first,
+      ...[
+        'Delivered-To: boss',
+        'X-Original-To: a',
+        'X-Delivered-To: b',
+        'Envelope-To: c',
+        'X-Envelope-To: d',
+      ],
+      'Delivery-date: Sat, 28 Nov 2026 10:00:00 +0000',
+      ...rest,
+    ];
+    const { octets } = await handIn(mail(...lines));
+    assert.equal(octets?.toString(), kept.join('\r\n'));
+  });
+
   it('takes the sender from the message where the partner has none, and the first full address', async () => {
     const { entry } = await handIn(mail('From: Us <us@own.example>', '', 'x'), { partner: 'own' });
     assert.deepEqual(entry?.envelope, { from: 'us@own.example', to: ['in@own.example'] });
@@ -340,6 +394,11 @@ partners: [{ name: acme, addresses: [e@p.example], from: us@x.example, identity:
       assert.ok(Array.isArray((await handIn(small, { client: bound(1), rates })).result));
       assert.equal(codeOf((await handIn(small, { client: bound(1), rates })).result), 'rate-limited');
       assert.ok(Array.isArray((await handIn(small, { client: bound(2), rates })).result));
+      // A mail to several partners is several messages, and is not refused for being more than are left.
+      const two = new Client('two', { ...allGranted, limits: { messages: 2, octets: 0, size: 0 } });
+      const to = { recipients: ['edi@partner.example', 'in@domain.example'] };
+      assert.ok(Array.isArray((await handIn(small, { client: two, rates, to })).result));
+      assert.equal(codeOf((await handIn(small, { client: two, rates })).result), 'rate-limited');
       const exact = mail('a: b', '', 'x'.repeat(12));
       assert.ok(Array.isArray(await code({ limits }, exact)));
       assert.equal(await code({ limits }, mail('a: b', '', 'x'.repeat(13))), 'message-too-large');

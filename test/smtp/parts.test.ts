@@ -135,6 +135,7 @@ describe('a transaction', () => {
     const session = new Session({
       acceptance: {
         refuseMail: () => undefined,
+        sender: () => undefined,
         recipient: () => assert.fail(),
         begin: () => assert.fail(),
       },

@@ -252,6 +252,9 @@ describe('smtp submission', () => {
     const small = await door.client('small', { limits: { messages: 0, octets: 0, size: 1000 } });
     const client = await door.loggedIn('small', small);
     assert.match(await submitMail(client, `${mail}${'0123456789\r\n'.repeat(100_000)}`), /^552 5\.3\.4 /);
+    assert.match(await client.command('MAIL FROM:<erp@own.example> SIZE=1001'), /^552 5\.3\.4 /);
+    assert.match(await client.command('MAIL FROM:<erp@own.example> SIZE=1000'), /^250 /);
+    await client.command('RSET');
     assert.match(await submitMail(client, ''), /^55\d 5\.6\.0 /, 'no header');
     assert.equal((await door.records()).length, before);
     assert.match(await submitMail(client, mail), /^250 /);

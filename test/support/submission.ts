@@ -15,6 +15,10 @@ const settings = {
   partners: [
     { name: 'acme', addresses: ['edi@acme.example', '@acme.example'], encrypt: false, sign: 'none' },
     { name: 'globex', addresses: ['in@globex.example'], encrypt: false, sign: 'none' },
+    ...['initech', 'hooli'].map((name) => ({
+      ...{ name, addresses: [`in@${name}.example`], from: `for-${name}@own.example` },
+      ...{ encrypt: false, sign: 'none' },
+    })),
   ],
 };
 

@@ -16,10 +16,10 @@ const grantsOf = (form: Form) => ({
   identities: namesOf(form.get('identities')),
 });
 
-/** Errors: `request-invalid`. */
-function limitsOf(form: Form) {
+/** Errors: `request-invalid`, for an empty field too unless `ifEmpty` says what it means. */
+function limitsOf(form: Form, prefix = '', ifEmpty = '') {
   const number = (name: string): number => {
-    const text = form.get(name).trim();
+    const text = form.get(prefix + name).trim() || ifEmpty;
     if (!/^\d{1,12}$/.test(text)) throw refusal('request-invalid', `${name} is not a whole number`);
     return Number(text);
   };
@@ -88,7 +88,8 @@ export const clientPages: readonly PageRoute[] = [
     url: '/clients/:client/tokens',
     needs: 'administrator',
     async handle({ operations, params, form }) {
-      const json = { note: form.get('note').trim(), expires: form.get('expires') };
+      const limits = limitsOf(form, 'token-', '0');
+      const json = { note: form.get('note').trim(), expires: form.get('expires'), limits };
       const made = await operations.json('addToken', tokenMade, { params, json });
       return { title: `A token of ${made.client}`, body: [onceBody(made), back(made.client)] };
     },

@@ -1,6 +1,6 @@
 /** Clients (programs) and their tokens, for administrators. */
 import type { ClientInfo, TokenInfo } from '../../api/index.ts';
-import { type Verb, verbs } from '../../client/index.ts';
+import { limitTexts, noLimits, type Verb, verbs } from '../../client/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
 import {
@@ -59,10 +59,10 @@ function grantFields(
     ${field({ name: 'identities', label: 'Identities', value: namesText(grants.identities), help: `That may sign its mail. ${list}` })}`;
 }
 
-function limitFields({ messages, octets, size: largest }: Grants['limits']): Html {
-  return html`${field({ name: 'messages', label: 'Messages a minute', value: String(messages), help: '0 for no limit.' })}
-    ${field({ name: 'octets', label: 'Octets a minute', value: String(octets), help: '0 for no limit.' })}
-    ${field({ name: 'size', label: 'Octets of a message', value: String(largest), help: '0 for the limit of the door.' })}`;
+function limitFields({ messages, octets, size: largest }: Grants['limits'], prefix = ''): Html {
+  return html`${field({ name: `${prefix}messages`, label: 'Messages a minute', value: String(messages), help: '0 for no limit.' })}
+    ${field({ name: `${prefix}octets`, label: 'Octets a minute', value: String(octets), help: '0 for no limit.' })}
+    ${field({ name: `${prefix}size`, label: 'Octets of a message', value: String(largest), help: '0 for the limit of the door.' })}`;
 }
 
 export interface ClientsView {
@@ -158,6 +158,7 @@ export function clientBody({ client, tokens, own, csrf, now, said }: ClientView)
             [
               { name: 'Id', show: ({ id }) => html`<span class="id">${id}</span>` },
               { name: 'What for', show: ({ note }) => cell(note, 120) },
+              { name: 'Limits', show: (token) => cell(limitTexts(token.limits).join(', '), 120) },
               { name: 'State', show: ({ state }) => badge(state) },
               {
                 name: 'Until',
@@ -177,6 +178,8 @@ export function clientBody({ client, tokens, own, csrf, now, said }: ClientView)
           html`<section><h2>Make a token</h2><form class="act" method="post" action=${path(name, '/tokens')}>${csrfField(csrf)}
             ${field({ name: 'note', label: 'What for', help: 'In your words, for the list.' })}
             ${field({ name: 'expires', label: 'Valid for', value: '365d', options: expiries })}
+            ${limitFields(noLimits, 'token-')}
+            <p><small>These limits hold beside those of the client, which are for all its tokens together.</small></p>
             <div class="field"><button>Make it, and show it</button></div></form></section>`,
           html`<section><h2>Grants</h2><form class="act" method="post" action=${path(name, '/grant')}>${csrfField(csrf)}
             ${grantFields(grants, own)} ${limitFields(limits)}<div class="field"><button>Change the grants</button></div></form></section>`,
