@@ -168,6 +168,41 @@ export const rules = [
   ]),
   ...mutants('config', [
     [
+      'config/known.ts',
+      'JSON.stringify([this.#program.root, resolve(file)])',
+      'resolve(file)',
+      'config/known~neither.evicts',
+      'a checkout and a package check the configuration anew after each other',
+    ],
+    [
+      'config/known.ts',
+      '|| octets > keptMost.octets',
+      '',
+      'config/known~limited.in.octets',
+      'kept configurations fill the disk',
+    ],
+    [
+      'config/known.ts',
+      'if (statSync(place).mtimeMs < now - markEvery) utimesSync(place, now / 1000, now / 1000);',
+      '',
+      'config/known~least.used',
+      'the configuration that is used every day is the first to go',
+    ],
+    [
+      'bin/prune-cache.cjs',
+      'used >= now - unused',
+      'true',
+      'commands/compile-cache~for.a.month',
+      'compiled code of programs that are gone is kept for ever',
+    ],
+    [
+      'bin/prune-cache.cjs',
+      'if (work.left <= 0) return false;',
+      '',
+      'commands/compile-cache~a.little',
+      'a command takes as long as it takes to remove gigabytes',
+    ],
+    [
       'config/partner-files.ts',
       'if (isLink(file) && ',
       'if (false && ',

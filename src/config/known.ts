@@ -6,7 +6,7 @@
  * folder decides what runs anyway.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { stateOf } from './kept-partners.ts';
 import { originOf, restoreConfig, storeConfig } from './origin.ts';
@@ -30,6 +30,20 @@ export function programStamp(root: string, fromSource: boolean): string {
   return [manifest, ...states].join('\n');
 }
 
+/** What checks configurations. */
+export interface Program {
+  /** Where it is installed: another installation keeps its results beside those of this one. */
+  root: string;
+  /** Changes with everything that checks a configuration. */
+  stamp: string;
+}
+
+/** The most that is kept, whoever keeps it: octets, and configurations. The least used ones go first. */
+export const keptMost = { octets: 32 * 1024 * 1024, files: 256 };
+
+/** How often a configuration that is used gets a new time, in milliseconds. */
+const markEvery = 86_400_000;
+
 /** The folder of a configuration's partner files, and their state. */
 interface KnownHead {
   setting?: string;
@@ -38,13 +52,10 @@ interface KnownHead {
 
 export class KnownConfigs {
   readonly #folder: string;
-  readonly #program: string;
+  readonly #program: Program;
 
-  /**
-   * @param folder writable for this user only
-   * @param program changes with everything that checks a configuration
-   */
-  constructor(folder: string, program: string) {
+  /** @param folder writable for this user only */
+  constructor(folder: string, program: Program) {
     this.#folder = folder;
     this.#program = program;
   }
@@ -60,14 +71,18 @@ export class KnownConfigs {
   }
 
   #recall(file: string, text: string, isMeant: (head: KnownHead) => boolean): Config | undefined {
+    const place = this.#place(file);
     try {
-      const kept = readFileSync(this.#place(file), 'utf8');
+      const kept = readFileSync(place, 'utf8');
       const ends = [kept.indexOf('\n')];
       ends.push(kept.indexOf('\n', (ends[0] ?? 0) + 1));
       const [first = 0, second = 0] = ends;
       if (kept.slice(0, first) !== this.#key(file, text)) return undefined;
       const head: KnownHead = JSON.parse(kept.slice(first + 1, second));
-      return isMeant(head) ? restoreConfig(kept.slice(second + 1)) : undefined;
+      if (!isMeant(head)) return undefined;
+      const now = Date.now();
+      if (statSync(place).mtimeMs < now - markEvery) utimesSync(place, now / 1000, now / 1000);
+      return restoreConfig(kept.slice(second + 1));
     } catch {
       // missing or truncated, so the configuration is checked again
       return undefined;
@@ -93,18 +108,37 @@ export class KnownConfigs {
     try {
       writeFileSync(draft, `${this.#key(file, text)}\n${head}\n${storeConfig(config)}`, { mode: 0o600 });
       renameSync(draft, place);
+      prune(this.#folder, place);
     } catch {
       rmSync(draft, { force: true });
     }
   }
 
   #key(file: string, text: string): string {
-    return digest(JSON.stringify([this.#program, file, resolve(file), text]));
+    return digest(JSON.stringify([this.#program.stamp, file, resolve(file), text]));
   }
 
-  /** One of 256 places, so what is kept stays small, however many configurations there are. */
+  /** One for each file and installation: a checkout and a package do not replace each other's results. */
   #place(file: string): string {
-    return join(this.#folder, `config-${digest(resolve(file)).slice(0, 2)}.json`);
+    const name = digest(JSON.stringify([this.#program.root, resolve(file)])).slice(0, 16);
+    return join(this.#folder, `config-${name}.json`);
+  }
+}
+
+/** Removes the least used configurations above the limits, and drafts of processes that were killed. */
+function prune(folder: string, latest: string): void {
+  const found = readdirSync(folder)
+    .filter((name) => /^config-[0-9a-f]+\.json(?:\.\d+)?$/.test(name))
+    .map((name) => {
+      const path = join(folder, name);
+      const { mtimeMs, size } = statSync(path);
+      return { path, size, used: path === latest ? Number.POSITIVE_INFINITY : mtimeMs };
+    })
+    .toSorted((one, other) => other.used - one.used);
+  let octets = 0;
+  for (const [at, { path, size }] of found.entries()) {
+    octets += size;
+    if (path !== latest && (at >= keptMost.files || octets > keptMost.octets)) rmSync(path, { force: true });
   }
 }
 
@@ -132,11 +166,11 @@ function partnersState(
 const digest = (text: string) => createHash('sha256').update(text).digest('hex');
 
 let ofThis: string | undefined;
+const rootOfThis = join(import.meta.dirname, '../..');
 
 /** Identifies the running program. */
 export function programOfThis(): string {
-  const fromSource = extname(import.meta.filename) === '.ts';
-  ofThis ??= programStamp(join(import.meta.dirname, '../..'), fromSource);
+  ofThis ??= programStamp(rootOfThis, extname(import.meta.filename) === '.ts');
   return ofThis;
 }
 
@@ -144,5 +178,5 @@ export function programOfThis(): string {
 export function knownConfigs(env: NodeJS.ProcessEnv = process.env): KnownConfigs | undefined {
   const folder = env.NODE_COMPILE_CACHE;
   if (folder === undefined || folder === '' || env.NODE_DISABLE_COMPILE_CACHE !== undefined) return undefined;
-  return new KnownConfigs(folder, programOfThis());
+  return new KnownConfigs(folder, { root: rootOfThis, stamp: programOfThis() });
 }
