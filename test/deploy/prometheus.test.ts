@@ -1,8 +1,14 @@
-/** The rules for Prometheus as promtool judges them, and that rules and dashboard ask for nothing that is not there. */
+/**
+ * The rules for Prometheus as promtool judges them, that rules and dashboard ask for nothing that is not there, and the
+ * dashboard against Grafana's own schemas. `grafana-schema` has files of `jsonschema` of
+ * https://github.com/grafana/grafana-foundation-sdk at f178d5a42a8915fdda9235e97ad93881e3f94fef, Apache-2.0.
+ * `test/daemon/probes.test.ts` has the answers of a Prometheus that reads a daemon.
+ */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { Ajv } from 'ajv';
 import { run } from '../support/peers/run.ts';
 import { skipWithout } from '../support/world.ts';
 
@@ -35,6 +41,21 @@ describe('what Prometheus and Grafana ask for', () => {
       assert.ok(asked.length > 5, what);
       for (const name of asked)
         assert.ok(known.has(name), `${what} ask for sealpost_${name}, which is not there`);
+    }
+  });
+
+  it('is a dashboard that fits the schemas of Grafana, with the options and questions of each panel', () => {
+    const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
+    const assertFits = (schema: object, value: unknown, what: string) =>
+      assert.ok(ajv.validate(schema, value), `${what}: ${ajv.errorsText()}`);
+    const schemaOf = (name: string) =>
+      JSON.parse(readFileSync(join(import.meta.dirname, `grafana-schema/${name}.jsonschema.json`), 'utf8'));
+    const parsed = JSON.parse(dashboard);
+    assertFits(schemaOf('dashboard'), parsed, 'the dashboard');
+    const question = schemaOf('prometheus');
+    for (const { type, title, options, targets } of parsed.panels) {
+      assertFits({ ...schemaOf(type), $ref: '#/definitions/Options' }, options, title);
+      for (const target of targets) assertFits(question, target, title);
     }
   });
 

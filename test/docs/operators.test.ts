@@ -3,8 +3,6 @@
  * backup of it is restored beside it.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -18,8 +16,6 @@ import { blocksOf, wordsOf } from '../support/doc-blocks.ts';
 import { runDocument } from '../support/doc-runner.ts';
 import { assertDocument } from '../support/documents.ts';
 import { type Hook, startHook } from '../support/hook.ts';
-import { freePort } from '../support/net.ts';
-import { run as runProgram } from '../support/peers/run.ts';
 import { makeWorld, skipWithout, textEntity, type World } from '../support/world.ts';
 
 describe('documents for operators', {
@@ -32,7 +28,6 @@ describe('documents for operators', {
   let hook: Hook;
   let partner: SMTPServer;
   let daemon: TestDaemon;
-  let httpPort = 0;
   let restored: Launched | undefined;
   /** A message for which there is no key. */
   let id: string;
@@ -78,7 +73,6 @@ describe('documents for operators', {
     const address = listener.address();
     assert.ok(typeof address === 'object' && address !== null);
     const { certFile } = world.partner;
-    httpPort = await freePort();
     const config = {
       ...baseConfig(world, folder),
       log: { level: 'info' },
@@ -92,7 +86,7 @@ describe('documents for operators', {
           route: { host: '127.0.0.1', port: address.port, tls: 'none' },
         },
       ],
-      http: { port: httpPort },
+      http: { port: 0 },
       alerts: {
         // what a busy machine may have of its own
         rules: ['disk', 'memory', 'role', 'refusing', 'trouble'].map((name) => ({ name, off: true })),
@@ -224,72 +218,5 @@ describe('documents for operators', {
       assert.equal(ran?.code, 0, `${line}: ${ran?.stdout}${ran?.stderr}`);
     }
     assert.equal(await runDocument('docs/from-biztalk.md', { run, alike }), 1);
-  });
-
-  it('operations.md, "Metrics": promtool and Prometheus take them, and each question of the dashboard', {
-    skip: skipWithout('prometheus', 'promtool'),
-  }, async () => {
-    const answer = await fetch(`http://127.0.0.1:${httpPort}/metrics`);
-    assert.equal(answer.status, 200);
-    const text = await answer.text();
-    const checked = await runProgram('promtool', ['check', 'metrics'], { input: text });
-    assert.doesNotMatch(`${checked.stdout}${checked.stderr}`, /error/i);
-
-    const port = await freePort();
-    const config = world.file(
-      'prometheus.yaml',
-      stringify({
-        global: { scrape_interval: '3s', scrape_timeout: '3s' },
-        scrape_configs: [{ job_name: 'sealpost', static_configs: [{ targets: [`127.0.0.1:${httpPort}`] }] }],
-      }),
-    );
-    const server = spawn(
-      'prometheus',
-      [
-        `--config.file=${config}`,
-        `--storage.tsdb.path=${join(folder, 'tsdb')}`,
-        `--web.listen-address=127.0.0.1:${port}`,
-      ],
-      { stdio: 'ignore' },
-    );
-    const ended = once(server, 'exit');
-    try {
-      interface Answer {
-        status: string;
-        error?: string;
-        data?: { result: unknown[] };
-      }
-      const ask = async (query: string): Promise<Answer> => {
-        const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`;
-        const answer: Answer = JSON.parse(await (await fetch(url)).text());
-        return answer;
-      };
-      await daemon.waitFor('Prometheus answers', () => ask('1').catch(() => undefined));
-      const { panels } = JSON.parse(readFileSync(join(home, 'deploy/grafana/sealpost.json'), 'utf8'));
-      // what a daemon without such events has nothing of
-      const none = new Set([
-        'Inbound',
-        'Outbound',
-        'Partners',
-        'SMTP',
-        'Suspended by reason',
-        'Routes that are down',
-      ]);
-      for (const { title, targets } of panels)
-        for (const { expr } of targets) {
-          const answer = () => ask(expr.replaceAll('$__rate_interval', '1m'));
-          const { status, error } = await answer();
-          assert.equal(status, 'success', `${title}: ${expr}: ${error}`);
-          if (none.has(title) || /certificate/i.test(title)) continue;
-          // a scrape that comes late on a busy machine has a gap before it
-          await daemon.waitFor(
-            `${title} has an answer`,
-            async () => (await answer()).data?.result.length !== 0,
-          );
-        }
-    } finally {
-      server.kill();
-      await ended;
-    }
   });
 });
