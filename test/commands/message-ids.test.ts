@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
@@ -10,11 +10,14 @@ import { widthOf } from '../../src/commands/table.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { type CommandOptions, command } from '../support/command.ts';
 import { accept, until } from '../support/messages.ts';
+import { findProgram, run as runPeer } from '../support/peers/run.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { makeWorld, skipWithout, type World } from '../support/world.ts';
 
 const program = join(import.meta.dirname, '../../bin/sealpost');
+/** Writes journal files (Debian: systemd-journal-remote), as journald does; not in PATH. */
+const journalRemote = '/lib/systemd/systemd-journal-remote';
 
 describe('messages as a person handles them', { skip: skipWithout('openssl') }, () => {
   let world: World;
@@ -146,40 +149,76 @@ describe('messages as a person handles them', { skip: skipWithout('openssl') }, 
       input: entry(1, { id, msg: 'from a pipe' }),
     });
     assert.equal(JSON.parse(piped.stdout).log[0].msg, 'from a pipe');
-    // journalctl as systemd has it needs a journal: this one prints the log above, and what it was asked for
-    const folder = join(world.folder, 'systemd');
-    mkdirSync(folder, { recursive: true });
-    const journal = (text: string) =>
-      writeFileSync(join(folder, 'journalctl'), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-    const path = process.env.PATH;
-    process.env.PATH = `${folder}:${path}`;
-    try {
-      journal(`echo "$@" > ${join(folder, 'asked')}; cat ${log}`);
-      for (const [options, unit] of [
-        [['--journal'], 'sealpost*'],
-        [['--journal', 'mail.service'], 'mail.service'],
-      ] as const) {
-        const told = await run(['messages', 'trace', id, ...options]);
-        assert.deepEqual([told.code, told.stderr], [0, '']);
-        assert.equal(told.stdout, stdout);
-        const asked = readFileSync(join(folder, 'asked'), 'utf8').trim();
-        const since = Math.floor(at / 1000);
-        assert.equal(asked, `--no-pager --quiet --output=cat --since=@${since} --unit=${unit}`);
-      }
-      journal('echo "Failed to add filter for units: No data available" >&2; exit 1');
-      const refused = await run(['messages', 'trace', id, '--journal']);
-      assert.equal(refused.code, 1);
-      assert.match(
-        refused.stderr,
-        /journalctl: Failed to add filter for units: No data available \[file-access\]/,
-      );
-    } finally {
-      process.env.PATH = path;
-    }
     const gone = await run(['messages', 'trace', id, '--log', join(world.folder, 'none.log')]);
     assert.equal(gone.code, 1);
     assert.match(gone.stderr, /none\.log cannot be read: ENOENT \[file-access\]/);
     assert.match((await run(['messages', 'trace', id])).stderr, /^log lines: add --log FILE/);
+  });
+
+  /** Calls with a `journalctl` of its own, which finds the real one by its path. */
+  async function withJournal<T>(text: string, work: () => Promise<T>): Promise<T> {
+    const folder = join(world.folder, 'systemd');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'journalctl'), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    const path = process.env.PATH;
+    process.env.PATH = `${folder}:${path}`;
+    try {
+      return await work();
+    } finally {
+      process.env.PATH = path;
+    }
+  }
+
+  it('takes the lines of the log from the journal of systemd, of the units that are ours or named', {
+    skip: skipWithout('journalctl', journalRemote),
+  }, async () => {
+    const [id = '', other = ''] = ids;
+    const at = (await queue.ledger.get(id))?.receivedAt ?? 0;
+    const file = join(world.folder, 'test.journal');
+    const bootId = '0123456789abcdef0123456789abcdef';
+    const line = (seconds: number, unit: string, message: string) =>
+      [
+        `__REALTIME_TIMESTAMP=${(at + seconds * 1000) * 1000}`,
+        `__MONOTONIC_TIMESTAMP=${(100 + seconds) * 1_000_000}`,
+        `_BOOT_ID=${bootId}`,
+        `_SYSTEMD_UNIT=${unit}`,
+        `MESSAGE=${message}`,
+        '\n',
+      ].join('\n');
+    const entry = (role: string, msg: string, about = id) =>
+      JSON.stringify({ level: 30, time: at + 10, pid: 1, role, id: about, msg });
+    const input = [
+      line(-60, 'sealpost.service', entry('receive', 'before it came')),
+      line(1, 'sealpost.service', entry('receive', 'accepted')),
+      line(2, 'sealpost@decrypt.service', entry('decrypt', 'suspended')),
+      line(3, 'sealpost@decrypt.service', entry('decrypt', 'suspended', other)),
+      line(4, 'sealpost.service', 'a line of Node itself'),
+      line(5, 'mail.service', entry('mail', 'of a unit with another name')),
+    ].join('');
+    const made = await runPeer(journalRemote, [`--output=${file}`, '-'], { input });
+    assert.equal(made.code, 0, made.stderr.toString());
+    const real = findProgram('journalctl');
+    await withJournal(`exec ${real} --file=${file} "$@"`, async () => {
+      const trace = async (...options: string[]) => {
+        const { code, stdout, stderr } = await run(['messages', 'trace', id, '--json', ...options]);
+        assert.deepEqual([code, stderr], [0, '']);
+        return JSON.parse(stdout).log.map(({ msg }: { msg: string }) => msg);
+      };
+      assert.deepEqual(await trace('--journal'), ['accepted', 'suspended']);
+      assert.deepEqual(await trace('--journal', 'mail.service'), ['of a unit with another name']);
+      assert.deepEqual(await trace('--journal', 'sealpost@decrypt'), ['suspended']);
+      assert.deepEqual(await trace('--journal', 'sealpost.service'), ['accepted']);
+    });
+  });
+
+  it('says what journalctl says when the journal cannot be read', async () => {
+    const [id = ''] = ids;
+    const said = 'No journal files were opened due to insufficient permissions.';
+    await withJournal(`echo "${said}" >&2; exit 1`, async () => {
+      const refused = await run(['messages', 'trace', id, '--journal']);
+      assert.equal(refused.code, 1);
+      assert.ok(refused.stderr.includes(`journalctl: ${said} [file-access]`), refused.stderr);
+    });
   });
 
   it('watches: new and changed messages as they come, until its reader goes', async () => {

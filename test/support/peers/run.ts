@@ -1,7 +1,7 @@
 /** Runs a program of a peer and collects what it prints. */
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { PeerError } from './types.ts';
 
 export interface Ran {
@@ -18,9 +18,10 @@ export interface RunOptions {
   timeout?: number;
 }
 
-/** Path of a program, or undefined if it is not installed. */
+/** Path of a program, by its name or its path; undefined if it is not installed. */
 export function findProgram(name: string): string | undefined {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+  const folders = isAbsolute(name) ? ['/'] : (process.env.PATH ?? '').split(delimiter);
+  for (const folder of folders) {
     const path = join(folder, name);
     try {
       accessSync(path, constants.X_OK);
