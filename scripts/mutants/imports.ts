@@ -4,6 +4,13 @@ import { mutants } from './mutant.ts';
 export const imports = [
   ...mutants('biztalk', [
     [
+      'biztalk/lines.ts',
+      "['settings of its adapter', settings.others],",
+      '',
+      'biztalk/import~does.not.know',
+      'a setting is lost, and nobody is told',
+    ],
+    [
       'biztalk/xml.ts',
       'open.length >= mostDepth',
       'open.length >= 1e9',

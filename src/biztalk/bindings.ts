@@ -15,8 +15,38 @@ import {
   xmlBudget,
 } from './xml.ts';
 
-/** Settings by name, of an adapter or of a pipeline component. */
-export type Properties = ReadonlyMap<string, string>;
+/** Settings by name, of an adapter or of a pipeline component. It knows for which of them nobody has asked. */
+export class Properties {
+  readonly #values: ReadonlyMap<string, string>;
+  readonly #asked = new Set<string>();
+
+  constructor(values: Iterable<readonly [string, string]>) {
+    this.#values = new Map(values);
+  }
+
+  get(name: string): string | undefined {
+    this.#asked.add(name);
+    return this.#values.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  /** Names of those that were not asked for. */
+  get others(): string[] {
+    return [...this.#values.keys()].filter((name) => !this.#asked.has(name));
+  }
+}
+
+/** What a binding has of a pipeline. */
+export interface Pipeline {
+  name: string;
+  /** Settings of the MIME/SMIME component that differ from those of the pipeline; undefined if none do. */
+  mime: Properties | undefined;
+  /** Names of its other components, as far as the binding has them. */
+  others: string[];
+}
 
 export interface ReceiveLocation {
   port: string;
@@ -26,9 +56,7 @@ export interface ReceiveLocation {
   settings: Properties;
   /** Names of settings that held something secret. */
   secrets: string[];
-  pipeline: string;
-  /** Settings of the MIME/SMIME decoder for this location; undefined if it has none of its own. */
-  decoder: Properties | undefined;
+  pipeline: Pipeline;
   enabled: boolean;
   /** What the port does with its mail: 0 none, 1 drop, 2 keep. */
   authentication: string;
@@ -60,8 +88,7 @@ export interface SendPort {
   isTwoWay: boolean;
   primary: Transport | undefined;
   backup: Transport | undefined;
-  pipeline: string;
-  encoder: Properties | undefined;
+  pipeline: Pipeline;
   certificate: Certificate | undefined;
   priority: string | undefined;
   stopsOnFailure: boolean;
@@ -123,8 +150,7 @@ function locationOf(port: Element, each: Element, budget: XmlBudget): ReceiveLoc
     adapter: nameOf(child(each, 'ReceiveLocationTransportType')),
     address: textAt(each, 'Address') ?? '',
     ...settingsOf(data, budget),
-    pipeline: nameOf(child(each, 'ReceivePipeline')),
-    decoder: componentOf(child(each, 'ReceivePipelineData'), 'MIME_SMIME_Decoder', budget),
+    pipeline: pipelineOf(each, 'Receive', budget),
     enabled: isTrue(textAt(each, 'Enable')),
     authentication: textAt(port, 'Authentication') ?? '0',
     hasWindow: ['ServiceWindow', 'StartDate', 'EndDate'].some((part) =>
@@ -140,8 +166,7 @@ function portOf(each: Element, budget: XmlBudget): SendPort {
     isTwoWay: isTrue(each.attributes.get('IsTwoWay')),
     primary: transportOf(child(each, 'PrimaryTransport'), budget),
     backup: transportOf(child(each, 'SecondaryTransport'), budget),
-    pipeline: nameOf(child(each, 'TransmitPipeline')),
-    encoder: componentOf(child(each, 'SendPipelineData'), 'MIME_SMIME_Encoder', budget),
+    pipeline: pipelineOf(each, 'Send', budget),
     certificate: certificateOf(child(each, 'EncryptionCert')),
     priority: textAt(each, 'Priority'),
     stopsOnFailure: isTrue(textAt(each, 'StopSendingOnFailure')),
@@ -195,7 +220,7 @@ function settingsOf(
   data: Element | undefined,
   budget: XmlBudget,
 ): { settings: Properties; secrets: string[] } {
-  const settings = new Map<string, string>();
+  const settings: [string, string][] = [];
   const secrets: string[] = [];
   const read = (element: Element | undefined, budget: XmlBudget) => {
     for (const each of element?.children ?? []) {
@@ -204,22 +229,27 @@ function settingsOf(
       else if (each.children.length > 0) read(each, budget);
       else if (secret.test(each.name)) {
         if (each.text.trim() !== '') secrets.push(each.name);
-      } else if (each.text.trim() !== '') settings.set(each.name, each.text.trim());
+      } else if (each.text.trim() !== '') settings.push([each.name, each.text.trim()]);
     }
   };
   const found = data && readInner(data, budget);
   if (found) read(found.root, found.within);
   else read(data, budget);
-  return { settings, secrets };
+  return { settings: new Properties(settings), secrets };
 }
 
-/** Settings of a pipeline component that differ from those of its pipeline. */
-function componentOf(data: Element | undefined, name: string, budget: XmlBudget): Properties | undefined {
+function pipelineOf(each: Element, direction: 'Receive' | 'Send', budget: XmlBudget): Pipeline {
+  const data = child(each, `${direction}PipelineData`);
   const root = data && readInner(data, budget)?.root;
-  const component = children(child(root, 'Stages'), 'Stage')
-    .flatMap((stage) => children(child(stage, 'Components'), 'Component'))
-    .find((each) => nameOf(each).includes(name));
-  if (component === undefined) return undefined;
-  const properties = child(component, 'Properties')?.children ?? [];
-  return new Map(properties.map((each) => [each.name, each.text.trim()]));
+  const components = children(child(root, 'Stages'), 'Stage').flatMap((stage) =>
+    children(child(stage, 'Components'), 'Component'),
+  );
+  const wanted = direction === 'Receive' ? 'MIME_SMIME_Decoder' : 'MIME_SMIME_Encoder';
+  const mime = components.find((component) => nameOf(component).includes(wanted));
+  const properties = child(mime, 'Properties')?.children ?? [];
+  return {
+    name: nameOf(child(each, direction === 'Receive' ? 'ReceivePipeline' : 'TransmitPipeline')),
+    mime: mime && new Properties(properties.map(({ name, text }) => [name, text.trim()])),
+    others: components.filter((component) => component !== mime).map(nameOf),
+  };
 }

@@ -3,8 +3,8 @@
  * commented YAML that has no effect before a person has read and renamed it. What could not be carried over is said in
  * sentences.
  */
-import type { Bindings, Party, SendPort, Transport } from './bindings.ts';
-import { isOn, Lines, type Note, oneLine, type Value } from './lines.ts';
+import type { Bindings, Party, Pipeline, SendPort, Transport } from './bindings.ts';
+import { isOn, Lines, type Note, noteOthers, oneLine, type Value } from './lines.ts';
 import { isOffice, mailboxHead, mailboxOf, revocationOf } from './mailbox.ts';
 import { invalid } from './xml.ts';
 
@@ -177,14 +177,15 @@ function partnerOf(
   certificates(lines, name, [port.certificate, party?.certificate], note);
   const from = primary.settings.get('From');
   if (from !== undefined && isAddress(from)) lines.set('from', from);
-  encoding(lines, port, note);
-  if (signatureOf(port) !== 'none')
+  encoding(lines, port.pipeline, note);
+  if (signatureOf(port.pipeline) !== 'none')
     lines.set('identity', 'own', 'Your key that signs: the name of one of your identities.');
   route(lines, name, primary, note);
   if (backup !== undefined) {
     if (isSmtp(backup.adapter)) {
       const host = backup.settings.get('SMTPHost');
       lines.set('backup', { route: host === undefined ? {} : { host } }, 'Backup transport.');
+      if (backup.settings.others.length > 0) note('of its backup transport, only the host was carried over');
     } else note(`its backup transport ${oneLine(backup.adapter)} is not one for mail`);
   }
   if (primary.window)
@@ -195,6 +196,7 @@ function partnerOf(
     );
   if (primary.ordered) lines.set('order', port.stopsOnFailure ? 'stop' : 'skip', 'Ordered delivery.');
   others(port, primary, note);
+  noteOthers({ settings: primary.settings, pipeline: port.pipeline }, note);
   return { name, text: lines.text };
 }
 
@@ -317,17 +319,17 @@ const signatures: Record<string, string> = {
   BlobSign: 'opaque',
 };
 
-const signatureOf = ({ encoder }: Pick<SendPort, 'encoder'>) =>
-  signatures[encoder?.get('SignatureType') ?? ''];
+const signatureOf = ({ mime }: Pipeline) => signatures[mime?.get('SignatureType') ?? ''];
 
-function encoding(lines: Lines, { encoder, pipeline }: SendPort, note: Note): void {
+function encoding(lines: Lines, pipeline: Pipeline, note: Note): void {
+  const { mime: encoder } = pipeline;
   if (encoder === undefined) {
     lines.todo(
       'preset',
       'biztalk',
       'How BizTalk before 2016 protected mail, if the partner knows nothing newer:',
     );
-    const name = oneLine(pipeline.split(',', 1)[0] ?? '') || 'without a name';
+    const name = oneLine(pipeline.name.split(',', 1)[0] ?? '') || 'without a name';
     // These two have no encoder.
     if (/^Microsoft\.BizTalk\.DefaultPipelines\.(?:PassThru|XML)Transmit$/.test(name))
       note(
@@ -356,7 +358,7 @@ function encoding(lines: Lines, { encoder, pipeline }: SendPort, note: Note): vo
       );
     else lines.set('contentEncryption', cipher, 'Encryption algorithm.');
   }
-  const sign = signatureOf({ encoder });
+  const sign = signatureOf(pipeline);
   if (sign !== undefined) lines.set('sign', sign, `Signature type ${encoder.get('SignatureType')}.`);
   else if (encoder.has('SignatureType'))
     note(

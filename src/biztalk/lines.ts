@@ -4,6 +4,7 @@
  */
 import { stringify } from 'yaml';
 import { printable } from '../printable.ts';
+import type { Pipeline, Properties } from './bindings.ts';
 
 export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value };
 
@@ -17,6 +18,21 @@ export const isOn = (text: string) => /^(?:true|1|-1)$/i.test(text);
 export function oneLine(text: string, most = 300): string {
   const line = printable(text);
   return line.length > most ? `${line.slice(0, most)}...` : line;
+}
+
+/** Says which settings nobody has asked for, and which components of the pipeline your systems replace. */
+export function noteOthers(
+  { settings, pipeline: { mime, others } }: { settings: Properties; pipeline: Pipeline },
+  note: Note,
+): void {
+  for (const [what, names] of [
+    ['settings of its adapter', settings.others],
+    ['settings of its MIME/SMIME component', mime?.others ?? []],
+  ] as const)
+    if (names.length > 0) note(`${what} that are not known here were left out: ${oneLine(names.join(', '))}`);
+  const components = others.map((name) => name.split(',', 1)[0]?.replace(/^.*\./, '') ?? '');
+  if (components.length > 0)
+    note(`further components of its pipeline have no counterpart: ${oneLine(components.join(', '))}`);
 }
 
 export class Lines {

@@ -1,6 +1,6 @@
 /** What becomes of a receive location for mail: an entry of `mailboxes`. */
-import type { Properties, ReceiveLocation } from './bindings.ts';
-import { isOn, Lines, type Note, oneLine, type Value } from './lines.ts';
+import type { Pipeline, Properties, ReceiveLocation } from './bindings.ts';
+import { isOn, Lines, type Note, noteOthers, oneLine, type Value } from './lines.ts';
 
 export const mailboxHead = `# From receive locations of BizTalk Server. Nothing here counts before you have put these entries
 # into sealpost.yaml. Read each comment first, then run sealpost check.
@@ -15,7 +15,7 @@ export function mailboxOf(
   nameOf: (text: string) => string,
   note: Note,
 ): string | undefined {
-  const { adapter, settings, decoder, secrets } = location;
+  const { adapter, settings, pipeline, secrets } = location;
   if (!isPop3(adapter) && !isOffice(adapter)) {
     note(`the adapter ${oneLine(adapter) || 'without a name'} is not one for mail`);
     return undefined;
@@ -29,7 +29,7 @@ export function mailboxOf(
   else office(lines, name, settings, note);
   if (secrets.length > 0)
     note(`its ${secrets.join(', ')} was not read: put it into the file that password names`);
-  decoding(lines, decoder, location.pipeline, settings, note);
+  decoding(lines, pipeline, settings, note);
   const unresolved = ({ '1': 'drop', '2': 'suspend' } as const)[location.authentication];
   lines.set(
     'unresolved',
@@ -43,6 +43,9 @@ export function mailboxOf(
   );
   if (location.hasWindow)
     note('its service window or dates were not carried over: mailboxes are always read');
+  // the address once more
+  settings.get('uri');
+  noteOthers({ settings, pipeline }, note);
   return `  - name: ${name}\n${lines.text}`;
 }
 
@@ -103,18 +106,15 @@ function office(lines: Lines, name: string, settings: Properties, note: Note): v
     );
 }
 
-function decoding(
-  lines: Lines,
-  decoder: Properties | undefined,
-  pipeline: string,
-  settings: Properties,
-  note: Note,
-): void {
-  if (decoder === undefined && pipeline !== '')
+function decoding(lines: Lines, { name, mime: decoder }: Pipeline, settings: Properties, note: Note): void {
+  if (decoder === undefined && name !== '')
     note(
-      `the settings of its pipeline ${oneLine(pipeline.split(',', 1)[0] ?? '')} are in the pipeline, and not in this file`,
+      `the settings of its pipeline ${oneLine(name.split(',', 1)[0] ?? '')} are in the pipeline, and not in this file`,
     );
-  const of = (name: string, other: string) => decoder?.get(name) ?? settings.get(other);
+  const of = (name: string, other: string) => {
+    const ofAdapter = settings.get(other);
+    return decoder?.get(name) ?? ofAdapter;
+  };
   const allows = decoder?.get('AllowNonMIMEMessage');
   if (allows !== undefined)
     lines.set('notSmime', isOn(allows) ? 'pass' : 'suspend', 'Allow Non MIME Message of the decoder.');

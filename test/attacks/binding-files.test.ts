@@ -77,7 +77,7 @@ describe('a binding file', () => {
     // Nor is it kept on the way.
     const { locations, ports } = readBindings(Buffer.from(application));
     const settings = [...locations, ...ports.flatMap(({ primary }) => primary ?? [])].flatMap((each) => [
-      ...each.settings.values(),
+      ...each.settings.others.map((name) => each.settings.get(name)),
     ]);
     assert.ok(settings.includes('smarthost.own.example') && settings.includes('mail.own.example'));
     assert.equal(settings.join().includes('Hunter2'), false);

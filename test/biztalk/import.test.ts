@@ -245,6 +245,52 @@ describe('import of a binding file', () => {
     assert.doesNotMatch(said('by Office'), /is no mail address|several/);
   });
 
+  it('names each setting and each component that it does not know', () => {
+    const decoder = component('MIME_SMIME_Decoder', { AllowNonMIMEMessage: '-1', Newer: '1' }).replace(
+      '</Components>',
+      '<Component Name="Microsoft.BizTalk.Component.FFDasmComp,Microsoft.BizTalk.Pipeline.Components"><Properties /></Component></Components>',
+    );
+    const encoder = component('MIME_SMIME_Encoder', {
+      ...{ SendBodyPartAsAttachment: '0', ContentTransferEncoding: 'base64', SignatureType: '0' },
+      ...{
+        EnableEncryption: '-1',
+        EncryptionAlgorithm: '5',
+        AddSigningCertToMessage: '-1',
+        ValidateCRL: '0',
+      },
+    });
+    const smtp = { From: 'a@own.example', To: 'b@acme.example', SMTPHost: 'smtp.own.example' };
+    const { notes } = carried(
+      bindings({
+        receive: receivePort({
+          name: 'location',
+          adapter: 'POP3',
+          data: adapterConfig({ uri: 'POP3://mail#a', mailServer: 'mail', sslRequired: 'true', odd: 'x' }),
+          pipelineData: decoder,
+        }),
+        send: [
+          sendPort('known', { address: 'mailto:b@acme.example', data: customProps(smtp), encoder }),
+          sendPort('unknown', {
+            address: 'mailto:c@acme.example',
+            data: customProps({ ...smtp, To: 'c@acme.example', EmailBodyTextCharset: 'utf-8', Odd: 'x' }),
+            encoder: encoder.replace('<SignatureType', '<Newer vt="8">1</Newer><SignatureType'),
+          }),
+        ].join(''),
+      }),
+    );
+    const left = notes.filter((each) => /left out|no counterpart/.test(each));
+    assert.deepEqual(
+      left.filter((each) => !/retries/.test(each)),
+      [
+        'receive location location: settings of its adapter that are not known here were left out: odd',
+        'receive location location: settings of its MIME/SMIME component that are not known here were left out: Newer',
+        'receive location location: further components of its pipeline have no counterpart: FFDasmComp',
+        'send port unknown: settings of its adapter that are not known here were left out: EmailBodyTextCharset, Odd',
+        'send port unknown: settings of its MIME/SMIME component that are not known here were left out: Newer',
+      ],
+    );
+  });
+
   it('knows that the pipelines of BizTalk itself do not encode', () => {
     const port = sendPort('plain', { address: 'a@b.example', data: customProps({}) });
     const { notes } = carried(
