@@ -84,6 +84,14 @@ describe('the log of the running daemon', { skip: skipWithout('openssl') }, () =
     const changed = await daemon.command(['log', 'queue=debug,smtp=error']);
     assert.equal(changed.code, 0, changed.stderr);
     assert.match(changed.stdout.toString(), /^queue {6}debug {2}changed$/m);
+    const [{ levels }] = JSON.parse(`${(await daemon.command(['log', '--json'])).stdout}`);
+    assert.deepEqual(
+      [levels.queue, levels.imap],
+      [
+        { level: 'debug', changed: true },
+        { level: 'info', changed: false },
+      ],
+    );
     await line('levels of the log were changed');
     const before = daemon.pidOf('receive');
     process.kill(before, 'SIGKILL');

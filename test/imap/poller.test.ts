@@ -439,9 +439,20 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
 
   it('logs in over STARTTLS, and reads a wrong password as such', async () => {
     await rest(poller({ tls: 'starttls', port: dovecot.port }));
-    const made = poller({}, { parts: { readSecret: () => 'wrong' } });
+    const lines: { level: number; msg: string; mailbox: string; err: { code: string; message: string } }[] =
+      [];
+    const heard = createLog('warn', 'test', { write: (line) => void lines.push(JSON.parse(line)) });
+    const made = poller({}, { parts: { readSecret: () => 'Hunter2-wrong', log: heard } });
     await until('it failed', () => made.status().state === 'waiting');
     assert.match(made.status().lastError?.message ?? '', /refused the login of orders@example\.com/);
+    const [line] = lines;
+    assert.deepEqual(
+      [lines.length, line?.level, line?.msg, line?.mailbox, line?.err.code],
+      [1, 40, 'an IMAP session failed', mailboxName, 'imap-failed'],
+    );
+    // in the words of Dovecot
+    assert.match(line?.err.message ?? '', /the server said: .*Authentication failed/);
+    assert.equal(JSON.stringify(lines).includes('Hunter2'), false);
   });
 
   it('refuses a certificate that it does not know', async () => {
