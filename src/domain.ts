@@ -46,6 +46,13 @@ function isALabel(text: string): boolean {
   return !ascii.test(unicode) && mappable.test(unicode) && domainToASCII(unicode) === text;
 }
 
+/**
+ * ASCII letters in lower case, as addresses are compared. All others stay: `toLowerCase` makes a k of the Kelvin sign
+ * (U+212A), which is another letter to every mail server.
+ */
+export const smallLetters = (text: string): string =>
+  text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+
 /** True for a subdomain of the other one, but not for that domain itself. */
 export function isBelow(domain: Domain, parent: Domain): boolean {
   return domain.endsWith(`.${parent}`);

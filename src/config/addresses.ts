@@ -1,6 +1,6 @@
-import { type MailHost, toDomain } from '../domain.ts';
+import { toDomain } from '../domain.ts';
 import { SealpostError } from '../errors.ts';
-import { type Mailbox, parseMailbox } from '../message/mailbox.ts';
+import { caselessKey, type Mailbox, parseMailbox } from '../message/mailbox.ts';
 
 /**
  * An entry of `addresses`: one address, `@x` for a domain, `@*.x` for all domains below it (not the domain itself), or
@@ -64,7 +64,7 @@ export class AddressBook<T> {
   /** @returns the owners that already have this entry, exactly or in another case; empty for the first one */
   add({ kind, key }: AddressEntry, owner: T): { same: T | undefined; alike: T | undefined } {
     const same = this.#exact.get(key);
-    const folded = key.toLowerCase();
+    const folded = caselessKey({ key });
     const alike = kind === 'address' ? this.#folded.get(folded) : undefined;
     if (same === undefined) this.#exact.set(key, owner);
     if (kind === 'address' && alike === undefined) this.#folded.set(folded, owner);
@@ -80,8 +80,18 @@ export class AddressBook<T> {
     return this.#exact.get(postmaster);
   }
 
-  find({ key, host }: AddressKey): T | undefined {
-    return this.#exact.get(key) ?? this.#folded.get(key.toLowerCase()) ?? this.#ofHost(host);
+  find(address: AddressKey): T | undefined {
+    return this.#find(address.key, address.host);
+  }
+
+  /** Whose all addresses are that an entry means. */
+  findEntry({ kind, key }: AddressEntry): T | undefined {
+    return kind === 'postmaster' ? this.postmaster : this.#find(key, key.slice(key.lastIndexOf('@') + 1));
+  }
+
+  /** @param host of a wildcard with its star, which only a wildcard contains */
+  #find(key: string, host: string): T | undefined {
+    return this.#exact.get(key) ?? this.#folded.get(caselessKey({ key })) ?? this.#ofHost(host);
   }
 
   /** Like `find`, for text that may not be an address. */
@@ -90,7 +100,7 @@ export class AddressBook<T> {
     return mailbox === undefined ? undefined : this.find(mailbox);
   }
 
-  #ofHost(host: MailHost): T | undefined {
+  #ofHost(host: string): T | undefined {
     const own = this.#exact.get(`@${host}`);
     if (own !== undefined) return own;
     for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {

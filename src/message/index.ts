@@ -31,7 +31,15 @@ export {
   readMailHeader,
   readMessageId,
 } from './mail-header.ts';
-export { comparableAddress, type Mailbox, mailboxKey, parseMailbox, sameAddress } from './mailbox.ts';
+export {
+  caselessAddress,
+  caselessKey,
+  comparableAddress,
+  type Mailbox,
+  mailboxKey,
+  parseMailbox,
+  sameAddress,
+} from './mailbox.ts';
 export { type MultipartHandler, MultipartSplitter } from './multipart.ts';
 export { QuotedPrintableDecoder, QuotedPrintableEncoder } from './quoted-printable.ts';
 export {

@@ -1,4 +1,4 @@
-import { type MailHost, toMailHost } from '../domain.ts';
+import { type MailHost, smallLetters, toMailHost } from '../domain.ts';
 import { SealpostError } from '../errors.ts';
 
 /** An envelope address in its parts. */
@@ -67,8 +67,18 @@ function checkCharacters(text: string, utf8: boolean, refused: (why: string) => 
  * domain as A-labels in lower case.
  */
 export function mailboxKey(localPart: string, host: MailHost): string {
-  return `${localPart.normalize('NFC')}@${host}`;
+  return `${/^\p{ASCII}*$/u.test(localPart) ? localPart : composed(localPart)}@${host}`;
 }
+
+/**
+ * In NFC, but for the three characters that it makes ASCII of (a K of the Kelvin sign): to a mail server they are
+ * others, and one who has such a mailbox is not who has that of the ASCII character.
+ */
+const composed = (text: string) =>
+  text.replace(/[^\u037e\u1fef\u212a]+/g, (others) => others.normalize('NFC'));
+
+/** The key without regard to case: certificates and senders write ASCII letters of the local part in either. */
+export const caselessKey = ({ key }: Pick<Mailbox, 'key'>): string => smallLetters(key);
 
 /** The key of an address. Undefined for an invalid address, which equals nothing. */
 export function comparableAddress(address: string): string | undefined {
@@ -80,8 +90,14 @@ export function comparableAddress(address: string): string | undefined {
   }
 }
 
-/** True if both are valid and name the same mailbox. */
+/** As `comparableAddress`, without regard to case. */
+export function caselessAddress(address: string): string | undefined {
+  const key = comparableAddress(address);
+  return key && caselessKey({ key });
+}
+
+/** True if both are valid and name the same mailbox, without regard to case. */
 export function sameAddress(a: string, b: string): boolean {
-  const first = comparableAddress(a);
-  return first !== undefined && first === comparableAddress(b);
+  const first = caselessAddress(a);
+  return first !== undefined && first === caselessAddress(b);
 }

@@ -1,6 +1,6 @@
 import { Cursor, content, oids, parse, tags } from '../asn1/index.ts';
 import { type Budget, costs } from '../budget.ts';
-import { type Domain, isBelow, toDomain } from '../domain.ts';
+import { type Domain, isBelow, smallLetters, toDomain } from '../domain.ts';
 import type { Certificate } from './certificate.ts';
 import { type GeneralName, readGeneralName } from './general-name.ts';
 import { malformedCertificate, reading } from './malformed.ts';
@@ -168,7 +168,7 @@ function emailMatches(name: string, base: string, excluding: boolean): boolean {
   if (baseDomain === undefined) return excluding;
   const local = localValue(name.slice(0, at));
   const baseLocal = localValue(base.slice(0, baseAt));
-  const sameLocal = local === baseLocal || (excluding && local.toLowerCase() === baseLocal.toLowerCase());
+  const sameLocal = local === baseLocal || (excluding && smallLetters(local) === smallLetters(baseLocal));
   return sameLocal && domain === baseDomain;
 }
 

@@ -1,6 +1,7 @@
 /** Which index a list is looked for in. */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { smallLetters } from '../domain.ts';
 import { guarded } from '../redis/index.ts';
 import type { Keys } from './keys.ts';
 import type { ListQuery } from './ledger-types.ts';
@@ -14,10 +15,6 @@ export interface Narrowest {
   /** What members of an index of addresses begin with, before the id; '' in any other. */
   begin: string;
 }
-
-/** As the scripts write them: other letters than those of ASCII stay as they are. */
-export const smallLetters = (text: string): string =>
-  text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
 /** As `address_index` of `lua.ts` has it. */
 function addressIndex(address: string): Narrowest {

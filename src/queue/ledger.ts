@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { PartnerNames } from '../config/index.ts';
+import { smallLetters } from '../domain.ts';
 import { guarded, run } from '../redis/index.ts';
 import { idsLike } from './id-index.ts';
-import { Indices, smallLetters } from './indices.ts';
+import { Indices } from './indices.ts';
 import type { Keys } from './keys.ts';
 import { ledgerScripts } from './ledger-scripts.ts';
 import type {

@@ -1,4 +1,5 @@
 /** Lists of the messages that somebody may see: a merge of the indices of what is granted, with bounded work. */
+import { smallLetters } from '../domain.ts';
 import { SealpostError } from '../errors.ts';
 import type { Among, ListQuery } from './ledger-types.ts';
 import type { MessageRecord } from './types.ts';
@@ -173,12 +174,12 @@ export function fits(record: MessageRecord, query: ListQuery): boolean {
     same(reason, record.reason) &&
     same(messageId, record.messageId) &&
     same(sha256?.toLowerCase(), record.sha256) &&
-    (address === undefined || hasAddress(record, address.toLowerCase())) &&
+    (address === undefined || hasAddress(record, smallLetters(address))) &&
     (since === undefined || record.receivedAt >= since) &&
     (until === undefined || record.receivedAt < until)
   );
 }
 
 function hasAddress({ envelope: { from, to } }: MessageRecord, wanted: string): boolean {
-  return [from, ...to].some((each) => each.toLowerCase() === wanted);
+  return [from, ...to].some((each) => smallLetters(each) === wanted);
 }

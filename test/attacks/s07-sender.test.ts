@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { oids } from '../../src/asn1/index.ts';
+import * as der from '../../src/asn1/writer.ts';
 import { encodeSignedData } from '../../src/cms/index.ts';
 import { parseHeaders, readMailHeader } from '../../src/message/index.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
@@ -10,7 +12,7 @@ import { partnersOf } from '../partner/support.ts';
 import { ca, entity, options } from './support.ts';
 
 const partners = partnersOf(`
-  - { name: acme, addresses: [orders@acme.example, "@edi.acme.example"] }
+  - { name: acme, addresses: [orders@acme.example, kim@acme.example, "@edi.acme.example"] }
   - { name: big, addresses: ["@big.example"] }
 `);
 
@@ -103,12 +105,38 @@ describe('S7: who is the sender (RFC 8550 section 3)', () => {
     'the name of a group': 'From: "orders@acme.example": mallory@evil.example;',
     'a quoted local part': 'From: "orders@acme.example"@evil.example',
     'a domain literal': 'From: mallory@[orders@acme.example]',
+    'the Kelvin sign for a K': 'From: \u212aim@acme.example',
+    'a long s': 'From: order\u017f@acme.example',
   };
   for (const [name, from] of Object.entries(lookalikes)) {
     it(`what only looks like the partner's address is not it: ${name}`, () => {
       assert.match(outcome(from, mallory, ['partner']), /^(?:partner-unknown|sender-invalid)$/);
     });
   }
+
+  it('folded-letters: a certificate of another mailbox, whose letters fold to those of this one', () => {
+    const mailbox = (address: string) =>
+      der.implicit(0, true, der.oid(oids.smtpUtf8Mailbox), der.explicit(0, der.utf8(address)));
+    const of = (address: string) =>
+      ca.issue({
+        commonName: 'signer',
+        extensions: [{ oid: oids.subjectAltName, value: der.sequence(mailbox(address)) }],
+      });
+    assert.equal(outcome('From: kim@acme.example', signerWith('KIM@acme.example')), 'accept acme');
+    assert.match(outcome('From: kim@acme.example', of('\u212aim@acme.example')), refusal);
+    assert.match(outcome('From: \u212aim@acme.example', signerWith('kim@acme.example'), ['signed']), refusal);
+    // Of nobody who is configured.
+    assert.equal(
+      outcome('From: Kim@evil.example', signerWith('kim@evil.example'), ['signed']),
+      'accept undefined',
+    );
+    assert.match(outcome('From: kim@evil.example', of('\u212aim@evil.example'), ['signed']), refusal);
+    assert.match(outcome('From: \u212aim@evil.example', signerWith('kim@evil.example'), ['signed']), refusal);
+    assert.equal(
+      outcome('From: \u212aim@evil.example', of('\u212aim@evil.example'), ['signed']),
+      'accept undefined',
+    );
+  });
 
   const otherDomains: Record<string, string> = {
     'a domain below': 'From: orders@x.acme.example',

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { toMailHost } from '../../src/domain.ts';
 import { readAddressList } from '../../src/message/address.ts';
-import { parseMailbox, sameAddress } from '../../src/message/mailbox.ts';
+import { caselessKey, mailboxKey, parseMailbox, sameAddress } from '../../src/message/mailbox.ts';
 
 /** The addresses of a list as displayed, even if it is wrong. */
 const shown = (value: string) =>
@@ -156,12 +157,28 @@ describe('envelope addresses', () => {
     );
   });
 
-  it('compares domains without case and as A-labels, local parts exactly', () => {
+  it('compares domains as A-labels, and both parts without regard to the case of ASCII letters', () => {
     assert.ok(sameAddress('a@Example.COM', 'a@example.com'));
-    assert.ok(!sameAddress('A@example.com', 'a@example.com'));
+    assert.ok(sameAddress('A@example.com', 'a@example.com'));
+    assert.ok(!sameAddress('\u00c4@example.com', '\u00e4@example.com'));
+    assert.ok(sameAddress('u\u0308@example.com', '\u00fc@example.com'));
     assert.ok(sameAddress('a@B\u00fccher.example', 'a@xn--bcher-kva.example'));
     assert.ok(sameAddress('"a"@x.example', 'a@x.example'));
     assert.ok(!sameAddress('a@x.example', 'a@x.example.org'));
     assert.ok(!sameAddress('not an address', 'not an address'));
+  });
+
+  it('takes no character for one of ASCII', () => {
+    const ascii = /^\p{ASCII}*$/u;
+    const host = toMailHost('x.example');
+    assert.ok(host);
+    const wrong: string[] = [];
+    for (let code = 0x80; code < 0x30000; code++) {
+      const char = String.fromCodePoint(code);
+      if (/\p{Cs}/u.test(char)) continue;
+      const key = mailboxKey(char, host);
+      if (ascii.test(key) || ascii.test(caselessKey({ key }))) wrong.push(code.toString(16));
+    }
+    assert.deepEqual(wrong, []);
   });
 });

@@ -4,12 +4,12 @@ import { basename, join, relative } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import {
+  AddressBook,
   type Config,
   ConfigError,
   formatProblem,
   loadConfig,
   loadKeys,
-  parseAddressEntry,
   refuses,
 } from '../../config/index.ts';
 import { SealpostError, toErrorInfo } from '../../errors.ts';
@@ -192,16 +192,9 @@ function notesOn(
   addresses: readonly string[],
 ): string[] {
   const notes: string[] = [];
-  const entries = addresses.map((address) => ({ address, entry: parseAddressEntry(address) }));
-  const covers = (email: string) =>
-    entries.some(({ entry }) => {
-      const key = parseAddressEntry(email)?.key.toLowerCase();
-      if (entry === undefined || key === undefined) return false;
-      const domain = key.slice(key.lastIndexOf('@') + 1);
-      if (entry.kind === 'domain') return entry.key === `@${domain}`;
-      if (entry.kind === 'subdomains') return domain.endsWith(entry.key.slice(2));
-      return entry.key.toLowerCase() === key;
-    });
+  const book = new AddressBook<true>();
+  book.addAll(addresses, true);
+  const covers = (email: string) => book.findText(email) === true;
   found.forEach(({ subject, emails, state }, index) => {
     const isIssuer = certificates[index]?.basicConstraints?.ca === true;
     if (!isIssuer && !emails.some(covers))
