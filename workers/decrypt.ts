@@ -22,7 +22,7 @@ import {
   Turns,
 } from '../src/pipeline/index.ts';
 import { verdictsOf } from '../src/queue/index.ts';
-import { sealedValues } from '../src/redis/index.ts';
+import { redisTime, sealedValues } from '../src/redis/index.ts';
 import { ReplayWatch } from '../src/replay/index.ts';
 
 void runRole('decrypt', async ({ config, queue, log, isBeside }) => {
@@ -49,13 +49,15 @@ void runRole('decrypt', async ({ config, queue, log, isBeside }) => {
     log: roomLog(log, 'handoff'),
     besideHandoff: isBeside('handoff'),
   });
-  const partners = new PartnerDirectory(config.partners, () => counting.partners);
+  const partners = new PartnerDirectory(config.partners, () => counting.partners, keys.partnerTrust);
   const seen = new SeenCertificates({ ...queue, now: Date.now });
   const harvest = new Harvest({
     ...{ store, seen, authorities, log: certLog, now: Date.now },
     partners: config.partners,
     ownerOf: (address) => partners.byAddress(address)?.name,
     keys,
+    redisNow: () => redisTime(queue.redis, 'certs'),
+    steady: () => performance.now(),
     note: (id, facts) => ledger.note(id, { type: 'certificate', at: Date.now(), facts }),
   });
   store.start();

@@ -12,8 +12,8 @@ export const inboundPolicy = [
     ],
     [
       'partner/sender.ts',
-      'proving.some((each) => partner && each.includes(partner))',
-      'proving.length > 0',
+      'signer.trusted && (isOwn || isNamed) &&',
+      'signer.trusted &&',
       'partner/directory partner/policy',
       'any trusted signer proves the partner that From names',
     ],

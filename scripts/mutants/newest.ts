@@ -84,8 +84,8 @@ export const newest = [
     ],
     [
       'partner/sender.ts',
-      '.filter(({ valid, trusted }) => valid && trusted)',
-      '.filter(({ valid, trusted }) => valid || trusted)',
+      'valid && trusted ? distinct(',
+      'valid || trusted ? distinct(',
       'partner/directory attacks/sender-one-reading partner/policy',
       'a signer that nobody trusts stops mail of a partner',
     ],

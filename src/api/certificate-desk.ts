@@ -5,6 +5,7 @@ import {
   type CertificateView,
   CertStore,
   type Changes,
+  type Configured,
   certificateView,
   configuredCertificates,
   hearAuthorities,
@@ -17,9 +18,10 @@ import {
   rejectCertificate,
   revokeCertificate,
   seenTimes,
+  tlsCertificates,
 } from '../certstore/index.ts';
 import type { Client } from '../client/index.ts';
-import { AddressBook, type Config, loadPartnerCertificates } from '../config/index.ts';
+import { AddressBook, type Config, knownTls, loadPartnerCertificates } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { timeOf } from '../pipeline/submit.ts';
@@ -44,6 +46,8 @@ interface Opened {
   hear(some: readonly KnownCertificate[]): Promise<void>;
 }
 
+/** Milliseconds between two looks at the files of TLS. */
+const tlsEvery = 60_000;
 /** How many certificates are prepared before other work gets a turn. */
 const atOnce = 200;
 
@@ -81,6 +85,7 @@ export class CertificateDesk {
   readonly #store: CertStore;
   readonly #partners: PartnerCertificates;
   readonly #reach: Reach;
+  #ofTls: { at: number; all: Configured[] } | undefined;
 
   private constructor(parts: DeskParts, store: CertStore, partners: PartnerCertificates) {
     this.#parts = parts;
@@ -101,7 +106,11 @@ export class CertificateDesk {
     await store.refresh();
     if (store.trouble) throw store.trouble;
     const own = await readOwn(sealedValues(this.#parts.queue, 'certs-own'));
-    const configured = [...own, ...configuredCertificates({ identities: [], partners: this.#partners })];
+    const configured = [
+      ...own,
+      ...configuredCertificates({ identities: [], partners: this.#partners }),
+      ...(await this.#tls()),
+    ];
     const { queue, config } = this.#parts;
     const said = new Map();
     return {
@@ -109,6 +118,17 @@ export class CertificateDesk {
       known: knownCertificates(configured, store, Date.now(), said),
       hear: (some) => hearAuthorities(said, queue, config, some),
     };
+  }
+
+  /** Those for TLS; their files may be renewed at any time, and are looked at once a minute. */
+  async #tls(): Promise<Configured[]> {
+    const now = performance.now();
+    const { queue, config } = this.#parts;
+    if (this.#ofTls === undefined || now - this.#ofTls.at > tlsEvery) {
+      const known = await knownTls(sealedValues(queue, 'tls'), config);
+      this.#ofTls = { at: now, all: tlsCertificates(known) };
+    }
+    return this.#ofTls.all;
   }
 
   /** Errors: `certificate-unknown`, also for one that the client may not see. */
@@ -232,9 +252,12 @@ export class CertificateDesk {
   }
 }
 
-/** Whether a client sees a certificate: those of its partners, and those that may sign its own mail. */
-export function sees(client: Client, { partner, identity }: KnownCertificate): boolean {
-  return partner === null ? identity !== null && client.maySignAs(identity) : client.mayUsePartner(partner);
+/** Whether a client sees a certificate: those of its partners, and those that may sign its own mail; with all, TLS. */
+export function sees(client: Client, { partner, identity, uses }: KnownCertificate): boolean {
+  if (partner !== null) return client.mayUsePartner(partner);
+  // that of TLS has the name of a setting, and an identity could have the same
+  if (uses.includes('tls')) return client.grants.identities === '*';
+  return identity !== null && client.maySignAs(identity);
 }
 
 const notGranted = (message: string) =>

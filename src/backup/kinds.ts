@@ -29,7 +29,7 @@ const saved: readonly [RegExp, KeyType][] = [
   [/^certs:(?:parts|first|last)$/, 'hash'],
   [/^clients:used$/, 'hash'],
   [/^expiry:said:/, 'string'],
-  [/^(?:shown|standing|certs-own|revocation|lookup|sts|verdict):/, 'string'],
+  [/^(?:shown|standing|certs-own|tls|revocation|lookup|sts|verdict):/, 'string'],
   [new RegExp(`^(?:inbound|handoff|outbound):${job}$`), 'hash'],
 ];
 

@@ -27,11 +27,12 @@ const hexOf = (text: string) => text.replace(/[\s:]/g, '').toLowerCase();
 /**
  * The entry of a certificate that may be approved.
  *
- * @throws {SealpostError} `certificate-conflict` if it is configured, approved, or was revoked
+ * @throws {SealpostError} `certificate-conflict` if it is configured, approved (for this very partner), or was revoked
  */
-export function approvable({ entry }: KnownCertificate): StoredCertificate {
+export function approvable({ entry, state }: KnownCertificate): StoredCertificate {
   if (entry === undefined) throw conflict('the certificate is in the configuration, and needs no approval');
-  if (entry.state === 'approved') throw conflict('the certificate is approved already');
+  if (entry.state === 'approved' && state !== 'waiting')
+    throw conflict('the certificate is approved already');
   if (entry.state === 'revoked') throw conflict('the certificate was revoked, and is not approved again');
   return entry;
 }
@@ -75,9 +76,11 @@ export async function rejectCertificate(
 /** Its key is in wrong hands; it may also be one of the configuration. Errors: `certificate-conflict`. */
 export async function revokeCertificate(
   store: CertStore,
-  { entry, certificate, partner }: KnownCertificate,
+  { entry, certificate, partner, uses }: KnownCertificate,
   how: { decision: Decision; record: Note },
 ): Promise<void> {
+  if (uses.includes('tls'))
+    throw conflict('the certificate is of TLS, where nothing would refuse it', 'replace it in its files');
   if (entry?.state === 'revoked') throw conflict('the certificate is revoked already');
   await how.record(certificate.thumbprint);
   if (entry) await store.decide(entry.thumbprint, entry.version, 'revoked', how.decision);

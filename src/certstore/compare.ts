@@ -2,8 +2,17 @@
  * A certificate that is new, beside those that are known of its partner: what a person has to compare, and what rules
  * ask.
  */
-import { type Certificate, type Employed, keyDigest, unreadableAddress, unusableFor } from '../pki/index.ts';
-import { idOf } from './entry.ts';
+import { smallLetters } from '../domain.ts';
+import {
+  type Certificate,
+  type Employed,
+  keyDigest,
+  keyTraits,
+  signatureText,
+  unreadableAddress,
+  unusableFor,
+} from '../pki/index.ts';
+import { idOf, type StoredCertificate } from './entry.ts';
 
 /** A certificate of a partner that counts, in its term and for its uses. */
 export interface Counting extends Employed {
@@ -25,14 +34,14 @@ interface OfPartner {
 export class CountingIndex {
   readonly #byPartner: ReadonlyMap<string, readonly Counting[]>;
   readonly #byKey: ReadonlyMap<string, OfPartner[]>;
-  readonly #byThumbprint: ReadonlyMap<string, OfPartner>;
+  readonly #byThumbprint: ReadonlyMap<string, OfPartner[]>;
 
   /** @param byPartner certificates that count, by name of the partner */
   constructor(byPartner: ReadonlyMap<string, readonly Counting[]>) {
     const all = [...byPartner].flatMap(([partner, entries]) => entries.map((entry) => ({ entry, partner })));
     this.#byPartner = byPartner;
     this.#byKey = groupedBy(all, ({ entry }) => entry.keyDigest ?? keyDigest(entry.certificate));
-    this.#byThumbprint = new Map(all.map((each) => [each.entry.thumbprint, each]));
+    this.#byThumbprint = groupedBy(all, ({ entry }) => entry.thumbprint);
   }
 
   of(partner: string): Certificate[] {
@@ -43,9 +52,9 @@ export class CountingIndex {
     return (this.#byKey.get(keyDigest(certificate)) ?? []).map(found);
   }
 
-  named(thumbprint: string | null): Found | undefined {
-    const entry = thumbprint === null ? undefined : this.#byThumbprint.get(thumbprint);
-    return entry && found(entry);
+  /** Several partners may have the same certificate. */
+  named(thumbprint: string | null): Found[] {
+    return thumbprint === null ? [] : (this.#byThumbprint.get(thumbprint) ?? []).map(found);
   }
 }
 
@@ -65,6 +74,30 @@ function groupedBy<T>(all: readonly T[], nameOf: (each: T) => string): Map<strin
     else groups.set(name, [each]);
   }
   return groups;
+}
+
+/**
+ * What carries the key of a new certificate and counts for nothing, or is our own: a line for each, for a person.
+ *
+ * @param stored all that the store has
+ */
+export function alsoWithKey(
+  certificate: Certificate,
+  stored: readonly StoredCertificate[],
+  own: readonly { readonly name: string; readonly certificate: Certificate }[],
+): string[] {
+  const key = keyDigest(certificate);
+  const others = stored.filter(
+    (each) => each.key === key && each.state !== 'approved' && each.thumbprint !== certificate.thumbprint,
+  );
+  const ours = own.filter((each) => keyDigest(each.certificate) === key);
+  return [
+    ...ours.map(({ name }) => `the same key as our own identity ${name}`),
+    ...others.map(
+      (each) =>
+        `the same key as ${idOf(each)}, which ${each.state === 'waiting' ? 'waits, too' : `was ${each.state}`}`,
+    ),
+  ];
 }
 
 export interface Comparison {
@@ -94,12 +127,11 @@ export function compare(
   const before = sameKey.length > 0 ? sameKey.map((each) => each.certificate) : own;
   const { emails } = certificate;
   const owners = emails.map(ownerOf);
-  const lower = (text: string) => text.toLowerCase();
-  const known = new Set(before.flatMap((each) => emailsOf(each)).map(lower));
+  const known = new Set(before.flatMap((each) => emailsOf(each)).map(smallLetters));
   const allowed = new Set(before.flatMap(usagesOf));
   const comparison = {
     sameKey,
-    newAddresses: emails.filter((each) => !known.has(lower(each))),
+    newAddresses: emails.filter((each) => !known.has(smallLetters(each))),
     newUsages: usagesOf(certificate).filter((usage) => !isAmong(usage, allowed)),
     foreignAddresses: emails.filter((each, at) => owners[at] !== partner || each === unreadableAddress),
     named: [...new Set(owners.filter((each) => each !== undefined))],
@@ -125,13 +157,23 @@ function isAmong(usage: string, allowed: ReadonlySet<string>): boolean {
   return allowed.has(/^\d/.test(usage) ? anyExtended : anyKeyUsage);
 }
 
-function emailsOf(certificate: Certificate): readonly string[] {
+/** None if they cannot be read. */
+export function emailsOf(certificate: Certificate): readonly string[] {
   try {
     return certificate.emails;
   } catch {
     return [];
   }
 }
+
+/** Kind and size of the key: `rsa 2048`. */
+export function keyText({ publicKeyInfo }: Certificate): string {
+  const { family, bits } = keyTraits(publicKeyInfo);
+  return bits === undefined ? family : `${family} ${bits}`;
+}
+
+const algorithmsOf = (certificate: Certificate) =>
+  `key ${keyText(certificate)}, signed with ${signatureText(certificate.signatureAlgorithm)}`;
 
 const day = (date: Date) => date.toISOString().slice(0, 10);
 
@@ -157,6 +199,9 @@ function findingsOf(
     lines.push(same ? 'issuer as before' : `another issuer; before: ${newest.issuer}`);
     if (newest.subjectDer.equals(certificate.subjectDer)) lines.push('subject as before');
     else lines.push(`another subject; before: ${newest.subject}`);
+    const [algorithms, before] = [algorithmsOf(certificate), algorithmsOf(newest)];
+    if (algorithms === before) lines.push(`algorithms as before: ${algorithms}`);
+    else lines.push(`other algorithms: ${algorithms}; before: ${before}`);
     const overlaps = newest.notAfter > certificate.notBefore && newest.notBefore < certificate.notAfter;
     const [from, until] = [day(newest.notBefore), day(newest.notAfter)];
     lines.push(

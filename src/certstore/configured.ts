@@ -1,8 +1,9 @@
 /** The certificates of the configuration, own and partners', with what each may be used for. */
-import type { LoadedKeys } from '../config/index.ts';
-import { type Certificate, parseCertificate, type Term, unusableFor } from '../pki/index.ts';
+import type { LoadedKeys, TlsSpans } from '../config/index.ts';
+import { SealpostError } from '../errors.ts';
+import { type Certificate, parseCertificate, type Term } from '../pki/index.ts';
 import type { SealedValues } from '../redis/index.ts';
-import { type CertificateFacts, type Configured, keyUseOf } from './known.ts';
+import { type CertificateFacts, type Configured, isFitFor } from './known.ts';
 import { certificateUses, type KnownUse } from './words.ts';
 
 /** Those of the uses that the certificate itself allows. */
@@ -10,10 +11,7 @@ export function usesOf<Use extends KnownUse>(
   of: Pick<CertificateFacts, 'certificate' | 'fits'>,
   uses: readonly Use[],
 ): Use[] {
-  return uses.filter((use) => {
-    const keyUse = keyUseOf[use];
-    return of.fits?.includes(keyUse) ?? unusableFor(of.certificate, keyUse) === undefined;
-  });
+  return uses.filter((use) => isFitFor(of, use));
 }
 
 export function configuredCertificates(keys: Pick<LoadedKeys, 'identities' | 'partners'>): Configured[] {
@@ -32,6 +30,21 @@ export function configuredCertificates(keys: Pick<LoadedKeys, 'identities' | 'pa
     ),
   );
   return [...own, ...others];
+}
+
+/** Our own certificates for TLS: of listeners, routes and destinations, as `knownTls` has them. */
+export function tlsCertificates(tls: readonly TlsSpans[]): Configured[] {
+  return tls.flatMap(({ setting, spans }) =>
+    spans.flatMap(({ der, term }): Configured[] => {
+      try {
+        const of = factsOf(parseCertificate(der));
+        return [{ of, partner: null, identity: setting, uses: ['tls'], ...termOf(term) }];
+      } catch (error) {
+        if (error instanceof SealpostError) return [];
+        throw error;
+      }
+    }),
+  );
 }
 
 /** Milliseconds that what decrypt knows of our own certificates is kept: it says it again at each start. */

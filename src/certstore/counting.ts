@@ -4,7 +4,13 @@
  */
 import type { LoadedKeys } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { type PartnerCertificate, pinsOf, type RecipientStates, withRevoked } from '../partner/index.ts';
+import {
+  forEncryption,
+  type PartnerCertificate,
+  pinsOf,
+  type RecipientStates,
+  withRevoked,
+} from '../partner/index.ts';
 import {
   type Certificate,
   keyDigest,
@@ -16,7 +22,7 @@ import type { Announcement } from './announcement.ts';
 import type { StoredCertificate } from './entry.ts';
 import type { CertStore } from './store.ts';
 
-type Keys = Pick<LoadedKeys, 'identities' | 'partners'>;
+type Keys = Pick<LoadedKeys, 'identities' | 'partners'> & Partial<Pick<LoadedKeys, 'partnerTrust'>>;
 
 /** A certificate that was approved, in the form of those of the configuration. */
 export function approvedCertificate(
@@ -89,7 +95,7 @@ export class CountingCertificates {
     const counts = (each: { certificate: Certificate }) => store.whyRefused(each.certificate) === undefined;
     const partnerCounts = (each: PartnerCertificate) =>
       store.whyRefusedBy(each.thumbprint, () => each.keyDigest ?? keyDigest(each.certificate)) === undefined;
-    const { partners, identities } = this.#keys;
+    const { partners, identities, partnerTrust } = this.#keys;
     this.#decided = new Map(
       [...partners].map(([name, configured]) => {
         const known = new Set(configured.map(({ thumbprint }) => thumbprint));
@@ -97,7 +103,8 @@ export class CountingCertificates {
           .approvedOf(name)
           .filter(({ thumbprint }) => !known.has(thumbprint))
           .map((entry) => approvedCertificate(entry, store));
-        return [name, [...configured, ...approved].filter(partnerCounts)];
+        const all = [...configured, ...approved].filter(partnerCounts);
+        return [name, partnerTrust?.get(name)?.by === 'anchors' ? forEncryption(all) : all];
       }),
     );
     this.#identities = identities.filter(counts);

@@ -39,6 +39,8 @@ export interface StoredCertificate {
   unproven?: boolean;
   /** The rule that approves it, and when; null if a person must. */
   rule: { name: RuleName; due: number } | null;
+  /** Addresses of the partner for which it was approved (`binding.ts`); entries of older versions have none. */
+  addresses?: string[];
   /** Who decided, when, and why; null while it waits. */
   decided: { by: string; at: number; why: string } | null;
 }

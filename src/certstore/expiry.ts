@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { Config, LoadedKeys } from '../config/index.ts';
+import { type Config, knownTls, type LoadedKeys, tlsSpans } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { ExpiryWatch, endedAt, expiriesAt, type PartnerCertificate } from '../partner/index.ts';
-import { guarded, holdLease, lifetimes } from '../redis/index.ts';
+import { guarded, holdLease, lifetimes, type SealedValuesParts, sealedValues } from '../redis/index.ts';
 
 export interface WatchExpiryParts {
   config: Config;
-  keys: Pick<LoadedKeys, 'identities' | 'anchors' | 'intermediates'>;
-  queue: { redis: Redis; prefix: string };
+  keys: Pick<LoadedKeys, 'identities' | 'anchors' | 'intermediates' | 'mailboxes' | 'approvalAnchors'>;
+  queue: SealedValuesParts & { redis: Redis };
   log: Log;
   /** The certificates of partners that count, by name of the partner. */
   partners: () => ReadonlyMap<string, readonly PartnerCertificate[]>;
@@ -23,11 +23,16 @@ const said = 400 * 86_400_000;
 export function watchExpiry(parts: WatchExpiryParts): Pick<ExpiryWatch, 'look' | 'troubles' | 'stop'> {
   const { config, keys, queue, log, partners } = parts;
   const { redis, prefix } = queue;
-  const { identities, anchors, intermediates } = keys;
+  const { identities } = keys;
   const owner = randomUUID();
-  const authorities = [...anchors, ...intermediates];
-  const now = () => ({ config, identities, partners: partners(), authorities });
+  const authorities = authoritiesIn(keys);
+  const values = sealedValues(queue, 'tls');
+  let tls = tlsSpans(config);
+  const now = () => ({ config, identities, partners: partners(), authorities, tls });
   const watch = new ExpiryWatch({
+    prepare: async () => {
+      tls = await knownTls(values, config);
+    },
     expiries: (at, before) => expiriesAt(now(), at, before),
     ended: (at) => endedAt(now(), at),
     publish: async (expiries) => {
@@ -52,4 +57,11 @@ export function watchExpiry(parts: WatchExpiryParts): Pick<ExpiryWatch, 'look' |
       watch.stop();
     },
   };
+}
+
+/** Roots and intermediate certificates of the configuration, of mailboxes and partners too, each once. */
+function authoritiesIn({ anchors, intermediates, mailboxes, approvalAnchors }: WatchExpiryParts['keys']) {
+  const own = [...mailboxes.values()].flatMap(({ trust }) => [...trust.anchors, ...trust.intermediates]);
+  const all = [...anchors, ...intermediates, ...own, ...[...approvalAnchors.values()].flat()];
+  return [...new Map(all.map((each) => [each.thumbprint, each])).values()];
 }

@@ -21,9 +21,10 @@ import {
 } from '../pki/index.ts';
 import { announcedBeside, namesItself, type SeenSigner } from './announced.ts';
 import { announcementOf, keepings } from './announcement.ts';
-import { type Counting, CountingIndex, compare } from './compare.ts';
+import { alsoWithKey, type Counting, CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
 import { approvedCertificate } from './counting.ts';
+import { DueTime } from './due-time.ts';
 import { idOf, type RuleName, type StoredCertificate } from './entry.ts';
 import { approvingRule, type Evidence, type Said } from './rules.ts';
 import type { SeenCertificates } from './seen.ts';
@@ -51,6 +52,9 @@ export interface HarvestParts {
   /** Adds an event to the record of a message. */
   note: (message: string, facts: Record<string, string>) => Promise<unknown>;
   now: () => number;
+  /** Redis's time and a steady clock, for the delay of rules: as `Clocks` has them. */
+  redisNow: () => Promise<number>;
+  steady: () => number;
 }
 
 interface Found {
@@ -79,8 +83,9 @@ const dueEvery = 30_000;
 
 export class Harvest {
   readonly #parts: HarvestParts;
-  /** Thumbprints of the configuration. */
-  readonly #known: ReadonlyMap<string, string | null>;
+  /** Partners with it, of each certificate of the configuration by its thumbprint; none for our own. */
+  readonly #known = new Map<string, readonly string[]>();
+  readonly #dueTime: DueTime;
   readonly #trusted: Trusted;
   /** Partners with `negotiate`. */
   readonly #negotiates: ReadonlySet<string>;
@@ -95,11 +100,17 @@ export class Harvest {
   constructor(parts: HarvestParts) {
     this.#parts = parts;
     const { identities, partners, anchors, intermediates, mailboxes } = parts.keys;
-    const own = identities.map(({ certificate }) => certificate);
-    this.#known = new Map([
-      ...own.map(({ thumbprint }) => [thumbprint, null] as const),
-      ...[...partners].flatMap(([name, all]) => all.map(({ thumbprint }) => [thumbprint, name] as const)),
-    ]);
+    const { now, redisNow, steady } = parts;
+    this.#dueTime = new DueTime({ now, redis: redisNow, steady });
+    for (const { certificate } of identities) this.#known.set(certificate.thumbprint, []);
+    for (const [name, all] of partners) {
+      // One list for all of its certificates: there may be 30,000.
+      const alone = [name];
+      for (const { thumbprint } of all) {
+        const others = this.#known.get(thumbprint) ?? [];
+        this.#known.set(thumbprint, others.length === 0 ? alone : [...others, name]);
+      }
+    }
     this.#negotiates = new Set(parts.partners.filter(({ negotiate }) => negotiate).map(({ name }) => name));
     // A certificate is of a partner, and not of the mailbox that saw it first.
     const trusts = [...mailboxes.values()].map(({ trust }) => trust);
@@ -111,6 +122,12 @@ export class Harvest {
 
   /** Looks now and then whether a rule is due. */
   start(): void {
+    const { store, log } = this.#parts;
+    for (const { entry, why } of store.ofOthers()) {
+      const { partner } = entry;
+      log.warn({ certificate: idOf(entry), partner }, `a certificate does not count: it ${why}`);
+    }
+    this.#note(store.bind());
     this.#timer = setInterval(() => void this.approveDue(), dueEvery).unref();
   }
 
@@ -149,15 +166,20 @@ export class Harvest {
    * shown.
    */
   #announce({ certificate: { thumbprint }, signer }: SeenSigner): void {
-    const partner = this.#known.get(thumbprint) ?? this.#parts.store.of(thumbprint)?.partner;
-    if (partner === undefined || !signer.trusted) return;
-    const said = announcementOf(partner, thumbprint, signer, this.#parts.now());
-    // One that cannot be kept now comes again with the next mail.
-    if (said === undefined) return;
-    const noting = this.#parts.store
-      .announce(said, this.#negotiates.has(partner) ? keepings.negotiated : keepings.shown)
-      .catch(() => undefined)
-      .finally(() => this.#noting.delete(noting));
+    const { store, now } = this.#parts;
+    if (!signer.trusted) return;
+    const owners = this.#known.get(thumbprint) ?? [store.of(thumbprint)?.partner ?? []].flat();
+    for (const partner of owners) {
+      const said = announcementOf(partner, thumbprint, signer, now());
+      if (said === undefined) continue;
+      const isSteered = this.#negotiates.has(partner);
+      this.#note(store.announce(said, isSteered ? keepings.negotiated : keepings.shown));
+    }
+  }
+
+  /** What cannot be written now comes again: with the next mail, or at the next start. */
+  #note(work: Promise<void>): void {
+    const noting = work.catch(() => undefined).finally(() => this.#noting.delete(noting));
     this.#noting.add(noting);
   }
 
@@ -169,7 +191,7 @@ export class Harvest {
   #counts(certificate: Certificate): boolean {
     const { store } = this.#parts;
     const { thumbprint } = certificate;
-    if (!this.#known.has(thumbprint) && store.of(thumbprint)?.state !== 'approved') return false;
+    if (!this.#known.has(thumbprint) && !store.isApproved(thumbprint)) return false;
     return store.whyRefused(certificate) === undefined;
   }
 
@@ -221,9 +243,11 @@ export class Harvest {
     const config = this.#parts.partners.find(({ name }) => name === partner);
     if (config === undefined) return;
     const { rule, why = [] } = approvingRule(config.approval, evidence);
-    const due = rule === undefined ? null : { name: rule, due: now() + config.approval.delay };
+    const due =
+      rule === undefined ? null : { name: rule, due: await this.#dueTime.after(config.approval.delay) };
     const findings = [
       ...comparison.findings,
+      ...alsoWithKey(certificate, store.all(), this.#parts.keys.identities),
       path.why,
       ...(unproven
         ? ['nothing proves that it was made for who has the key: anybody could have made it']
@@ -262,10 +286,10 @@ export class Harvest {
     const { ownerOf } = this.#parts;
     const named = [...new Set(certificate.emails.map(ownerOf).filter((each) => each !== undefined))];
     const counting = this.#counting();
-    const signer = counting.named(announcedBy)?.partner;
+    const signers = counting.named(announcedBy).map(({ partner }) => partner);
     if (named.length === 1) return named[0];
-    if (named.length > 1) return named.find((each) => each === signer) ?? named[0];
-    return signer ?? counting.withKey(certificate)[0]?.partner;
+    if (named.length > 1) return named.find((each) => signers.includes(each)) ?? named[0];
+    return signers[0] ?? counting.withKey(certificate)[0]?.partner;
   }
 
   /** Every certificate of a partner that counts: configured or approved, and not refused. */
@@ -293,12 +317,11 @@ export class Harvest {
     beside: readonly Certificate[],
     announcedBy: string | null,
   ): Promise<Evidence> {
-    const { keys, ownerOf, now } = this.#parts;
+    const { keys, ownerOf, now, store } = this.#parts;
     const trusted = this.#trusted;
     const counting = this.#counting();
     const comparison = compare(certificate, partner, counting, ownerOf);
-    const found = counting.named(announcedBy);
-    const namer = found?.partner === partner ? found.entry : undefined;
+    const namer = counting.named(announcedBy).find((each) => each.partner === partner)?.entry;
     const helping = [...(trusted.intermediates ?? []), ...beside];
     const anchors = keys.approvalAnchors.get(partner) ?? [];
     const at = new Date(now());
@@ -323,6 +346,9 @@ export class Harvest {
         there: namer !== undefined && isInForce(namer, 'verify', at),
         said: namer === undefined ? 'unknown' : await this.#said(namer.certificate, helping),
       },
+      keyRejected: store
+        .all()
+        .some(({ state, key }) => state === 'rejected' && key === keyDigest(certificate)),
       keyInForce: sameKey.some(({ counts }) => counts),
       keySaid: worstOf(await Promise.all(keySaid)),
     };
@@ -369,8 +395,14 @@ export class Harvest {
   async approveDue(): Promise<void> {
     const { store, now, partners, log } = this.#parts;
     if (store.trouble) return;
-    for (const entry of store.all()) {
-      if (entry.state !== 'waiting' || entry.rule === null || entry.rule.due > now()) continue;
+    const isDue = ({ state, rule }: StoredCertificate, at: number) =>
+      state === 'waiting' && rule !== null && rule.due <= at;
+    const due = store.all().filter((entry) => isDue(entry, now()));
+    if (due.length === 0) return;
+    const reached = await this.#dueTime.reached().catch(() => undefined);
+    // Redis is away, and the next look does it.
+    if (reached === undefined) return;
+    for (const entry of due.filter((each) => isDue(each, reached))) {
       const config = partners.find(({ name }) => name === entry.partner);
       try {
         const certificate = store.certificateOf(entry);

@@ -19,7 +19,14 @@ export {
 } from './acts.ts';
 export { announcedBeside, type SeenSigner } from './announced.ts';
 export { hearAuthorities } from './authority-said.ts';
-export { configuredCertificates, type OwnCertificate, publishOwn, readOwn, usesOf } from './configured.ts';
+export {
+  configuredCertificates,
+  type OwnCertificate,
+  publishOwn,
+  readOwn,
+  tlsCertificates,
+  usesOf,
+} from './configured.ts';
 export type { CountingCertificates } from './counting.ts';
 export { idOf, type Source, type StoredCertificate } from './entry.ts';
 export { watchExpiry } from './expiry.ts';

@@ -7,11 +7,11 @@ import {
   type Certificate,
   describeTerm,
   keyDigest,
-  keyTraits,
   spanOf,
   unusableFor,
   withoutZeros,
 } from '../pki/index.ts';
+import { keyText } from './compare.ts';
 import { idOf, type StoredCertificate } from './entry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { CertStore } from './store.ts';
@@ -40,7 +40,7 @@ export interface Configured {
   until: number | null;
 }
 
-type Store = Pick<CertStore, 'of' | 'whyRefusedBy' | 'certificateOf'>;
+type Store = Pick<CertStore, 'of' | 'whyRefusedBy' | 'whyOfAnother' | 'certificateOf'>;
 
 /** What authorities said, by SHA-256 (`hearAuthorities`). What is put there later counts from then on. */
 export type Said = ReadonlyMap<string, RevocationState>;
@@ -122,6 +122,8 @@ export class KnownCertificate {
     const refused = store.whyRefusedBy(this.thumbprint, () => this.keyDigest);
     if (refused !== undefined)
       return { state: this.entry?.state === 'rejected' ? 'rejected' : 'revoked', reason: refused };
+    const ofAnother = this.source !== 'configuration' && this.entry && store.whyOfAnother(this.entry);
+    if (ofAnother) return { state: 'waiting', reason: ofAnother };
     const { said } = this;
     if (said?.status === 'revoked') return { state: 'revoked', reason: `its authority says: ${said.why}` };
     const { from, until } = this.span;
@@ -131,13 +133,9 @@ export class KnownCertificate {
       const reason = describeTerm(this.certificate, term, at) ?? null;
       if (reason !== null) return { state: at < from ? 'next' : 'expired', reason };
     }
-    const isFit = (use: KnownUse) => {
-      const keyUse = keyUseOf[use];
-      return this.#of.fits?.includes(keyUse) ?? unusableFor(this.certificate, keyUse) === undefined;
-    };
     const [first] = this.uses;
-    if (first === undefined || this.uses.some(isFit)) return { state: 'in-force', reason: null };
-    return { state: 'in-force', reason: unusableFor(this.certificate, keyUseOf[first]) ?? null };
+    const isFit = first === undefined || this.uses.some((use) => isFitFor(this.#of, use));
+    return { state: 'in-force', reason: isFit ? null : (whyUnfit(this.certificate, first) ?? null) };
   }
 }
 
@@ -173,7 +171,17 @@ export function knownCertificates(
 const dateOf = (time: number | null) => (time === null ? undefined : new Date(time));
 
 /** The use of the key that a use of a certificate is. */
-export const keyUseOf = { sign: 'sign', verify: 'sign', encrypt: 'encrypt', decrypt: 'encrypt' } as const;
+const keyUseOf = { sign: 'sign', verify: 'sign', encrypt: 'encrypt', decrypt: 'encrypt' } as const;
+
+/** What a certificate for TLS must be, the library of TLS says. */
+const whyUnfit = (certificate: Certificate, use: KnownUse) =>
+  use === 'tls' ? undefined : unusableFor(certificate, keyUseOf[use]);
+
+/** Whether a certificate itself allows a use. It is parsed only if need be. */
+export function isFitFor(of: Pick<CertificateFacts, 'certificate' | 'fits'>, use: KnownUse): boolean {
+  if (use === 'tls') return true;
+  return of.fits?.includes(keyUseOf[use]) ?? whyUnfit(of.certificate, use) === undefined;
+}
 
 const isoOf = (time: number) => new Date(time).toISOString();
 
@@ -230,7 +238,6 @@ export function certificateView(
   seen: SeenTimes | undefined,
 ) {
   const { thumbprint, thumbprintSha1, notBefore, notAfter } = certificate;
-  const { family, bits } = keyTraits(certificate.publicKeyInfo);
   const time = (at: number | null | undefined) => (at === null || at === undefined ? null : isoOf(at));
   return {
     id: idOf(certificate),
@@ -248,7 +255,7 @@ export function certificateView(
     serialNumberWindows: certificate.serialHex,
     sha1: thumbprintSha1,
     sha256: thumbprint,
-    key: bits === undefined ? family : `${family} ${bits}`,
+    key: keyText(certificate),
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
     from: time(from),

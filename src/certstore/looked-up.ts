@@ -1,6 +1,6 @@
 import type { PartnerCertificate } from '../partner/index.ts';
 import type { Certificate } from '../pki/index.ts';
-import { CountingIndex, compare } from './compare.ts';
+import { alsoWithKey, CountingIndex, compare } from './compare.ts';
 import { usesOf } from './configured.ts';
 import type { Source } from './entry.ts';
 import type { CertStore } from './store.ts';
@@ -24,9 +24,12 @@ function indexOf(partners: LookedUpParts['counting']['partners']): CountingIndex
 }
 
 export interface LookedUpParts {
-  store: Pick<CertStore, 'offer' | 'whyRefused'>;
-  /** Certificates that count, by partner. */
-  counting: { readonly partners: ReadonlyMap<string, readonly PartnerCertificate[]> };
+  store: Pick<CertStore, 'offer' | 'whyRefused' | 'all'>;
+  /** Certificates that count, by partner, and our own. */
+  counting: {
+    readonly partners: ReadonlyMap<string, readonly PartnerCertificate[]>;
+    readonly identities: readonly { readonly name: string; readonly certificate: Certificate }[];
+  };
   /** The partner that an address belongs to. */
   ownerOf: (address: string) => string | undefined;
 }
@@ -42,7 +45,8 @@ export async function offerLookedUp(
   const own = counting.partners.get(partner) ?? [];
   const known = own.some(({ thumbprint }) => thumbprint === certificate.thumbprint);
   if (known || store.whyRefused(certificate) !== undefined) return 'known';
-  const { findings } = compare(certificate, partner, indexOf(counting.partners), ownerOf);
+  const comparison = compare(certificate, partner, indexOf(counting.partners), ownerOf);
+  const findings = [...comparison.findings, ...alsoWithKey(certificate, store.all(), counting.identities)];
   return await store.offer(certificate, {
     ...{ partner, uses: usesOf({ certificate }, storedUses), from: null, until: null, source },
     ...{ findings: [...findings, `found in directory ${directory}`], rule: null },

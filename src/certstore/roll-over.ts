@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { type Config, type LoadedKeys, type PartnerConfig, partnerKey } from '../config/index.ts';
+import { type Config, type LoadedKeys, type PartnerConfig, partnerKey, signersOf } from '../config/index.ts';
 import type { Log } from '../log.ts';
 import { type OwnChange, ownChangesAt } from '../partner/index.ts';
 import { guarded, holdLease, lifetimes } from '../redis/index.ts';
@@ -59,7 +59,7 @@ export class RollOverNotices {
       if (!(await holdLease(redis, prefix, `${prefix}:lease:notices`, lease))) return;
       for (const change of ownChangesAt(keys.identities, now(), notice.days))
         for (const partner of config.partners)
-          if (partner.identity === change.identity && partner.sign !== 'none' && partner.noticesTo.length > 0)
+          if (signersOf(partner).includes(change.identity) && partner.noticesTo.length > 0)
             await this.#tell(partner, change);
     } catch (err) {
       log.warn({ err }, 'partners could not be told of the next certificate');

@@ -13,6 +13,8 @@ export interface Evidence {
   privatePath: { good: boolean; why: string };
   /** Whether one of the partner, in force to verify with, named it under a signature, and what is said of that one. */
   announcedBy: { there: boolean; said: Said };
+  /** A person has rejected a certificate of its key. */
+  keyRejected: boolean;
   /** One with the same key is in force. */
   keyInForce: boolean;
   /** What is said of those with the same key: of all that are in force, that they are good. */
@@ -37,8 +39,9 @@ export function approvingRule(
 }
 
 /** What all rules ask: nobody else could have got this certificate for other addresses. */
-function whyNotAny({ comparison, partner }: Evidence): string | undefined {
+function whyNotAny({ comparison, partner, keyRejected }: Evidence): string | undefined {
   const { named, foreignAddresses } = comparison;
+  if (keyRejected) return 'a certificate of its key was rejected';
   if (named.length > 1) return 'it names addresses of several partners';
   if (named.length === 0 || named[0] !== partner) return `it names no address of partner ${partner}`;
   if (foreignAddresses.length > 0) return `it names addresses that are not of partner ${partner}`;

@@ -3,7 +3,7 @@
  * protect a message. The digest is kept with a message that is suspended, so nothing is tried twice with the same ones.
  */
 import { createHash } from 'node:crypto';
-import { type Config, type LoadedKeys, type PartnerConfig, partnerKey } from '../config/index.ts';
+import { type Config, type LoadedKeys, type PartnerConfig, partnerKey, signersOf } from '../config/index.ts';
 import { toErrorInfo, waitsFor } from '../errors.ts';
 import { type PartnerCertificate, type RecipientStates, tryProtection } from '../partner/index.ts';
 import { type Certificate, type Employed, isInForce, type Use, whyNotInForce } from '../pki/index.ts';
@@ -108,7 +108,7 @@ export class KeyStanding {
   /** Our keys that sign mail to a partner. */
   #signing(partner: string | null, at: Date): string[] {
     const config = this.#partners.get(partner ?? '');
-    const names = [config?.identity, ...(config?.coSigners ?? []), config?.encryptionIdentity];
+    const names = config ? [...signersOf(config), config.encryptionIdentity] : [];
     const signs = (each: Employed & { name: string }) =>
       names.includes(each.name) && whyNotInForce(each, 'sign', at) === undefined;
     return this.#parts.counting.identities

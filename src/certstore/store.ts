@@ -13,12 +13,14 @@ import {
   readAnnouncements,
   withAnnouncement,
 } from './announcement.ts';
-import { partOf, readEntries, type StoredCertificate } from './entry.ts';
+import { bindingOf, isBoundTo } from './binding.ts';
+import { emailsOf } from './compare.ts';
+import { idOf, partOf, readEntries, type StoredCertificate } from './entry.ts';
 import { RefusedFile } from './refused.ts';
 
 export interface CertStoreParts extends SealedDocumentParts {
   /** Partners may have other names than when a certificate came: entries have their keys. */
-  partnerNames?: Pick<PartnerNames, 'key' | 'present'> | undefined;
+  partnerNames?: Pick<PartnerNames, 'key' | 'present' | 'addresses'> | undefined;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -73,7 +75,7 @@ const kind: DocumentKind<Totals> = {
 
 export class CertStore extends SealedStore<Totals> {
   readonly #parts: CertStoreParts;
-  readonly #names: Pick<PartnerNames, 'key' | 'present'>;
+  readonly #names: Pick<PartnerNames, 'key' | 'present' | 'addresses'>;
   readonly #refusedFile: RefusedFile;
   /** Entries by part, and indices over all of them. */
   #byPart = new Map<string, StoredCertificate[]>();
@@ -87,6 +89,8 @@ export class CertStore extends SealedStore<Totals> {
   /** Revoked ones by their key. */
   #revokedKeys = new Map<string, StoredCertificate>();
   readonly #certificates = new WeakMap<StoredCertificate, Certificate>();
+  /** Whether an approval is for the partner that has the name now. */
+  readonly #bound = new WeakMap<StoredCertificate, boolean>();
 
   private constructor(parts: CertStoreParts) {
     super(parts, kind);
@@ -111,9 +115,21 @@ export class CertStore extends SealedStore<Totals> {
   /** What fails, as a role reports it. */
   troubles(): { what: string; since: number; why: string }[] {
     const { trouble } = this;
-    return trouble
-      ? [{ what: 'store of certificates', since: this.#troubleSince, why: trouble.message }]
-      : [];
+    if (trouble) return [{ what: 'store of certificates', since: this.#troubleSince, why: trouble.message }];
+    const [first, ...others] = this.ofOthers();
+    if (first === undefined) return [];
+    const { partner, decided, addedAt } = first.entry;
+    const more = others.length === 0 ? '' : `; and ${others.length} more`;
+    const why = `certificate ${idOf(first.entry)} of partner ${partner} ${first.why}${more}`;
+    return [{ what: 'approved certificates', since: decided?.at ?? addedAt, why }];
+  }
+
+  /** What was approved for partners that were removed, and others have their names now: it does not count. */
+  ofOthers(): { entry: StoredCertificate; why: string }[] {
+    return this.all().flatMap((entry) => {
+      const why = this.whyOfAnother(entry);
+      return why === undefined ? [] : [{ entry, why }];
+    });
   }
 
   protected override adopt({ parts, names }: Adopted<Totals>): void {
@@ -170,8 +186,68 @@ export class CertStore extends SealedStore<Totals> {
   approvedOf(partner: string): StoredCertificate[] {
     const own = this.#byPartner.get(partner.toLowerCase()) ?? [];
     return own.filter(
-      (entry) => entry.state === 'approved' && this.#byThumbprint.get(entry.thumbprint) === entry,
+      (entry) => this.#isApproved(entry) && this.#byThumbprint.get(entry.thumbprint) === entry,
     );
+  }
+
+  /** Whether it was approved for the partner that has the name now. */
+  isApproved(thumbprint: string): boolean {
+    const entry = this.of(thumbprint);
+    return entry !== undefined && this.#isApproved(entry);
+  }
+
+  #isApproved(entry: StoredCertificate): boolean {
+    return entry.state === 'approved' && this.whyOfAnother(entry) === undefined;
+  }
+
+  /**
+   * Why an approval does not count: it was for a partner that was removed, and another one has its name. Undefined if
+   * it is that of the partner, or the partner is not there. Completes "the certificate ...".
+   */
+  whyOfAnother(entry: StoredCertificate): string | undefined {
+    const { state, partner, addresses: before } = entry;
+    const addresses = this.#names.addresses(partner);
+    if (state !== 'approved' || before === undefined || addresses === undefined) return undefined;
+    let bound = this.#bound.get(entry);
+    if (bound === undefined) {
+      bound = isBoundTo(addresses, before, () => emailsOf(this.certificateOf(entry)));
+      this.#bound.set(entry, bound);
+    }
+    if (bound) return undefined;
+    const had =
+      before.length === 0 ? 'was not configured' : `had the addresses ${before.slice(0, 3).join(', ')}`;
+    return `was approved when partner ${partner} ${had}: approve it again if it is still the same partner's`;
+  }
+
+  /** What an approval of now is bound to: to nothing, if the partner is not there. */
+  #binding(partner: string): Pick<StoredCertificate, 'addresses'> {
+    if (this.#parts.partnerNames === undefined) return {};
+    return { addresses: bindingOf(this.#names.addresses(partner) ?? []) ?? [] };
+  }
+
+  /**
+   * Binds approvals to the addresses that their partners have now, as far as they are the same partners. Errors:
+   * `redis-unreachable`, `certs-changed`.
+   */
+  async bind(): Promise<void> {
+    const next = (entry: StoredCertificate) =>
+      this.#isApproved(entry)
+        ? bindingOf(this.#names.addresses(entry.partner) ?? [], entry.addresses)
+        : undefined;
+    for (const [name, known] of this.#byPart) {
+      if (known.every((entry) => next(entry) === undefined)) continue;
+      await this.stored.change(async (document, part) => {
+        const entries = readEntries(await part(name));
+        let changed = false;
+        for (const entry of entries) {
+          const addresses = next(entry);
+          if (addresses === undefined) continue;
+          entry.addresses = addresses;
+          changed = true;
+        }
+        return changed ? { document, parts: new Map([[name, entries]]) } : undefined;
+      });
+    }
   }
 
   waitingOf(partner: string): StoredCertificate[] {
@@ -276,7 +352,10 @@ export class CertStore extends SealedStore<Totals> {
           `certificate ${thumbprint.slice(0, 16)} has version ${entry.version} by now; version ${version} was compared`,
         );
       const decided = { ...decision, at: this.#parts.now() };
-      const next = { ...entry, ...changes, state, decided, rule: null, version: version + 1 };
+      const next = {
+        ...{ ...entry, ...changes, state, decided, rule: null, version: version + 1 },
+        ...(state === 'approved' && this.#binding(entry.partner)),
+      };
       if (at < 0) entries.push(next);
       else entries[at] = next;
       return true;
@@ -318,7 +397,8 @@ export class CertStore extends SealedStore<Totals> {
           `certificate ${certificate.thumbprint.slice(0, 16)} is in the store`,
         );
       const decided = { ...decision, at: this.#parts.now() };
-      entries.push({ ...this.#made(certificate, facts), state, decided });
+      const made = { ...this.#made(certificate, facts), state, decided };
+      entries.push({ ...made, ...(state === 'approved' && this.#binding(facts.partner)) });
       return true;
     });
   }

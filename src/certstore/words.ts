@@ -7,7 +7,8 @@ export type StoredState = (typeof storedStates)[number];
 export const storedUses = ['encrypt', 'verify'] as const;
 export type StoredUse = (typeof storedUses)[number];
 
-export const certificateUses = ['sign', 'decrypt', 'encrypt', 'verify'] as const;
+/** `tls` is for listeners and connections of our own; the others are for mail. */
+export const certificateUses = ['sign', 'decrypt', 'encrypt', 'verify', 'tls'] as const;
 export type KnownUse = (typeof certificateUses)[number];
 
 export const certificateStates = ['in-force', 'next', 'expired', 'revoked', 'waiting', 'rejected'] as const;

@@ -38,7 +38,9 @@ async function lookup(name: string, options: LookupOptions): Promise<void> {
     const rows: Row[] = [];
     const refused: string[] = [];
     const failed: string[] = [];
+    const answered: number[] = [];
     await eachAddress(opened, partner, addresses, options, async (address, asked, offer) => {
+      if (asked.at !== undefined) answered.push(asked.at);
       refused.push(...asked.refused.map((line) => `${address}: ${line}`));
       failed.push(
         ...asked.failed.map(({ directory, error }) => `${directory}: ${error.message} [${error.code}]`),
@@ -52,8 +54,10 @@ async function lookup(name: string, options: LookupOptions): Promise<void> {
         });
       }
     });
-    if (options.json) printJson({ found: rows, refused, failed }, 2);
-    else print(rows, refused, failed);
+    const at = answered.length === 0 ? null : Math.min(...answered);
+    if (options.json)
+      printJson({ found: rows, refused, failed, at: at === null ? null : new Date(at).toISOString() }, 2);
+    else print(rows, refused, failed, at);
     if (failed.length > 0) process.exitCode = 1;
   });
 }
@@ -106,7 +110,16 @@ async function eachAddress(
   }
 }
 
-function print(rows: readonly Row[], refused: readonly string[], failed: readonly string[]): void {
+/** Milliseconds: answers that are older were remembered. */
+const isOld = 60_000;
+
+/** @param at of the oldest answer, in milliseconds since the epoch; null if nobody answered */
+function print(
+  rows: readonly Row[],
+  refused: readonly string[],
+  failed: readonly string[],
+  at: number | null,
+): void {
   for (const { address, directory, thumbprint, subject, notAfter, became } of rows)
     printLine(
       comparable(
@@ -116,6 +129,8 @@ function print(rows: readonly Row[], refused: readonly string[], failed: readonl
   if (rows.length === 0) printLine('no certificate was found');
   for (const line of refused) printLine(comparable(`not used: ${line}`));
   for (const line of failed) printError(`sealpost: ${comparable(line)}`);
+  if (at !== null && Date.now() - at > isOld)
+    printLine(`as remembered since ${new Date(at).toISOString()}; --fresh asks the directories again`);
   if (rows.some(({ became }) => became === 'waiting'))
     printLine(
       'compare each with what the partner told you: sealpost certs show ID, sealpost certs approve ID',

@@ -9,12 +9,14 @@ import {
   knownCertificates,
   named,
   seenTimes,
+  tlsCertificates,
 } from '../certstore/index.ts';
-import { type Config, loadConfig, loadKeys } from '../config/index.ts';
+import { type Config, knownTls, loadConfig, loadKeys } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { comparable } from '../printable.ts';
 import type { QueueRoom } from '../queue/index.ts';
+import { sealedValues } from '../redis/index.ts';
 import { printError } from './output.ts';
 import { withQueue } from './queue.ts';
 
@@ -35,7 +37,7 @@ export interface OpenedCerts {
 /** Opens store and configuration. Errors: those of the configuration, and `redis-unreachable`. */
 export async function withCerts(file: string, work: (opened: OpenedCerts) => Promise<void>): Promise<void> {
   const config = await loadConfig(file);
-  const configured = configuredCertificates(await loadKeys(config));
+  const forMail = configuredCertificates(await loadKeys(config));
   await withQueue(config, async (queue) => {
     const log = createLog('silent', 'command');
     const store = await CertStore.open({ ...queue, log, folder: config.dataDir, now: Date.now });
@@ -47,6 +49,8 @@ export async function withCerts(file: string, work: (opened: OpenedCerts) => Pro
       );
       return wanted.map((each) => certificateView(each, seen.get(each.thumbprint)));
     };
+    const tls = await knownTls(sealedValues(queue, 'tls'), config);
+    const configured = [...forMail, ...tlsCertificates(tls)];
     const said = new Map();
     const known = knownCertificates(configured, store, Date.now(), said);
     await hearAuthorities(said, queue, config, known);

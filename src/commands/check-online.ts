@@ -9,6 +9,7 @@ import {
 } from '../config/index.ts';
 import { type ErrorCode, SealpostError } from '../errors.ts';
 import { createLog } from '../log.ts';
+import { redisTime } from '../redis/index.ts';
 import type { RouteProbe, SenderParts } from '../smtp/index.ts';
 import { openNetwork } from './network.ts';
 
@@ -86,8 +87,7 @@ export async function onlineProbes(config: Config, { recipient }: OnlineOptions)
     clock: () =>
       within('redis-unreachable', 'Redis', async () => {
         if (queue === undefined) return [];
-        const [seconds, micros] = await queue.redis.time();
-        return clockNote(Number(seconds) * 1000 + Number(micros) / 1000, REDIS_CLOCK, 'of Redis');
+        return clockNote(await redisTime(queue.redis, 'clock'), REDIS_CLOCK, 'of Redis');
       }),
     close,
   };

@@ -61,3 +61,33 @@ export function revocationModeOf(
 ): 'off' | 'soft' | 'hard' {
   return encrypt ? (revocation ?? trust.revocation.mode) : 'off';
 }
+
+/** Names of our identities that sign mail to a partner. */
+export function signersOf({
+  sign,
+  identity,
+  coSigners,
+}: Pick<PartnerConfig, 'sign' | 'identity' | 'coSigners'>): string[] {
+  return sign === 'none' ? [] : [...(identity === undefined ? [] : [identity]), ...coSigners];
+}
+
+/** By the list of addresses itself: each configuration has its own. */
+const books = new WeakMap<readonly string[], AddressBook<true>>();
+
+/**
+ * The first recipient that is no address of a partner; undefined if all are. Mail may wait for years, and its partner
+ * may have other addresses by then, or another partner its name.
+ */
+export function strayOf(
+  { addresses }: Pick<PartnerConfig, 'addresses'>,
+  recipients: readonly string[],
+): string | undefined {
+  let book = books.get(addresses);
+  if (book === undefined) {
+    book = new AddressBook<true>();
+    book.addAll(addresses, true);
+    books.set(addresses, book);
+  }
+  const owned = book;
+  return recipients.find((each) => owned.findText(each) === undefined);
+}

@@ -125,10 +125,18 @@ export async function secretVariables<Role extends string>(
 }
 
 export { AddressBook, type AddressKey, parseAddressEntry } from './addresses.ts';
-export { allDestinations, allRoutes, isPrivateRedis, ownAddresses, revocationModeOf } from './facts.ts';
+export {
+  allDestinations,
+  allRoutes,
+  isPrivateRedis,
+  ownAddresses,
+  revocationModeOf,
+  signersOf,
+  strayOf,
+} from './facts.ts';
 export { isLoopback, networkOf, ownName } from './hosts.ts';
 export { saveKept } from './kept-partners.ts';
-export type { LoadedKeys, OwnIdentity } from './keys.ts';
+export type { LoadedKeys, OwnIdentity, PartnerTrust } from './keys.ts';
 export { configFiles } from './named-files.ts';
 export { changedConfig, originOf, partnerFileOf, restoreConfig, storeConfig } from './origin.ts';
 export { PartnerNames, partnerKey } from './partner-names.ts';
@@ -146,6 +154,7 @@ export type {
   Secret,
 } from './schema.ts';
 export { readPrivateFile, readPublicFile, readSecret } from './secrets.ts';
-export { followTls, type ListenerTls, readCertificateAndKey, tlsAt, tlsSpans } from './tls.ts';
+export { followTls, type ListenerTls, readCertificateAndKey, tlsAt } from './tls.ts';
+export { knownTls, publishTls, type TlsSpans, tlsSpans } from './tls-spans.ts';
 export { readDuration, readSize } from './unit-text.ts';
 export type { OnlineProbes, ProbeNote };

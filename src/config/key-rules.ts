@@ -15,7 +15,7 @@ import {
   validatePath,
   whyNotInForce,
 } from '../pki/index.ts';
-import { revocationModeOf } from './facts.ts';
+import { revocationModeOf, signersOf } from './facts.ts';
 import type { LoadedKeys, OwnIdentity } from './keys.ts';
 import type { Places, Problem, Report, SettingPath } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -82,7 +82,7 @@ function datedOf({ certificate, from, until }: Pick<Employed, 'certificate' | 'f
 export const mailTo = (name: string) => `mail to partner ${name}`;
 
 const isSigner = ({ partners }: Config, name: string) =>
-  partners.some(({ identity, sign }) => identity === name && sign !== 'none');
+  partners.some((partner) => signersOf(partner).includes(name));
 
 function checkIdentity(
   own: readonly OwnIdentity[],

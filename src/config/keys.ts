@@ -7,6 +7,7 @@ import {
   hasPrivateKey,
   type Identity,
   keyBelongsTo,
+  nameOf,
   readCertificates,
   readPkcs12,
   readPrivateKey,
@@ -59,6 +60,15 @@ export interface LoadedKeys {
   partners: ReadonlyMap<string, readonly ConfiguredCertificate[]>;
   /** By name of the partner: roots of its own authority, for the approval of new certificates. */
   approvalAnchors: ReadonlyMap<string, readonly Certificate[]>;
+  /** By name of the partner: of those that say which certificates prove that mail is from them. */
+  partnerTrust: ReadonlyMap<string, PartnerTrust>;
+}
+
+/** `partners[].trust`. */
+export interface PartnerTrust {
+  readonly by: 'pins' | 'anchors' | 'both';
+  /** SHA-256 of the roots that count, in hexadecimal; none for all. */
+  readonly anchors: ReadonlySet<string>;
 }
 
 function identitiesOf(
@@ -207,9 +217,33 @@ export function readKeys(
     });
   });
 
+  const trusts = [...mailboxes.values()].map(({ trust }) => trust);
+  const partnerTrust = trustOf(config, [...anchors, ...trusts.flatMap((each) => each.anchors)], reader);
   const { problems } = reader;
   if (problems.length > 0) return { problems: sortProblems(problems) };
-  return { keys: { identities, anchors, intermediates, mailboxes, partners, approvalAnchors }, problems };
+  const certificates = { anchors, intermediates, mailboxes, partners, approvalAnchors };
+  return { keys: { identities, ...certificates, partnerTrust }, problems };
+}
+
+/** @param anchors all that signers may lead to: a partner chooses among them, and trusts nothing else */
+function trustOf(
+  config: Config,
+  anchors: readonly Certificate[],
+  reader: KeyReader,
+): Map<string, PartnerTrust> {
+  const found = new Map<string, PartnerTrust>();
+  config.partners.forEach(({ name, trust }, index) => {
+    if (trust === undefined) return;
+    const at = ['partners', index, 'trust', 'anchors'];
+    const named = reader.list(at, trust.anchors);
+    for (const each of named)
+      if (!anchors.some((other) => other.equals(each)))
+        reader.report(at, `${nameOf(each)} is no anchor of trust or of a mailbox, so nothing leads to it`, {
+          hint: 'write it in trust.anchors as well',
+        });
+    found.set(name, { by: trust.by, anchors: new Set(named.map(({ thumbprint }) => thumbprint)) });
+  });
+  return found;
 }
 
 /**

@@ -6,6 +6,8 @@
 interface Named {
   readonly name: string;
   readonly formerNames: readonly string[];
+  /** As configured. */
+  readonly addresses?: readonly string[];
 }
 
 /** The name under which the mail, the records and the state of a partner are kept. */
@@ -13,9 +15,13 @@ export const partnerKey = ({ name, formerNames }: Named): string => formerNames[
 
 /** From any name of a partner to its present name and its key. Case is ignored. */
 export class PartnerNames {
+  readonly #partners: readonly Named[];
   readonly #byName = new Map<string, Named>();
+  /** By their present names. */
+  #all: ReadonlyMap<string, Named> | undefined;
 
   constructor(partners: readonly Named[]) {
+    this.#partners = partners;
     // the others are kept under their present name
     for (const each of partners.filter(({ formerNames }) => formerNames.length > 0))
       for (const name of [each.name, ...each.formerNames]) this.#byName.set(name.toLowerCase(), each);
@@ -30,5 +36,11 @@ export class PartnerNames {
   key(name: string): string {
     const found = this.#byName.get(name.toLowerCase());
     return found === undefined ? name : partnerKey(found);
+  }
+
+  /** The addresses of a partner by any of its names; undefined for a name that is nobody's. */
+  addresses(name: string): readonly string[] | undefined {
+    this.#all ??= new Map(this.#partners.map((each) => [each.name.toLowerCase(), each]));
+    return this.#all.get(this.present(name).toLowerCase())?.addresses;
   }
 }

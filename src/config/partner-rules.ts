@@ -99,11 +99,15 @@ function checkProtection(partner: PartnerConfig, at: SettingPath, known: readonl
 
 /** A rule that nobody can stop, or that does not ask whether a key was stolen, is worse than none. */
 function checkApproval(
-  { approval: { rules, anchors } }: PartnerConfig,
+  { approval: { rules, anchors }, trust: own }: PartnerConfig,
   { trust, log }: Pick<Config, 'trust' | 'log'>,
   at: SettingPath,
   report: Report,
 ): void {
+  if (own?.by === 'pins' && own.anchors.length > 0)
+    report([...at.slice(0, -1), 'trust', 'anchors'], 'have no effect with by: pins', {
+      hint: 'leave them out, or write by: both',
+    });
   if (rules.includes('private-anchor') !== anchors.length > 0)
     report([...at, 'anchors'], 'and the rule private-anchor belong together', {
       hint: 'write both or none of them',

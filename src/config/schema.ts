@@ -29,13 +29,13 @@ import { dnsSettings, routeSettings } from './route-settings.ts';
 import { backupSettings, sendingSettings } from './sending-settings.ts';
 import { spoolSettings } from './spool-settings.ts';
 import {
-  approvalSettings,
   certificateEntry,
   encryptToSetting,
   expirySettings,
   noticesToSetting,
   ownUses,
   partnerRevocation,
+  signerSettings,
   termSettings,
 } from './term-settings.ts';
 import { duration, size } from './units.ts';
@@ -372,7 +372,7 @@ export const partnerSchema = z.strictObject({
       "The partner's certificates: used to encrypt mail for the partner, and trusted (pinned) as signers. An entry is a path, or a group with the path as file.",
     ),
   profile: partnerProfile(),
-  approval: approvalSettings({ path }),
+  ...signerSettings({ path }),
   lookup: partnerLookup({ name }),
   encryptTo: encryptToSetting(),
   revocation: partnerRevocation(),

@@ -140,7 +140,7 @@ export const noticesToSetting = () =>
 /** The rules that may approve a certificate. Each is a different kind of continuity. */
 export const approvalRules = ['same-key', 'signed-by-old', 'private-anchor'] as const;
 
-export const approvalSettings = ({ path }: { path: () => z.ZodString }) =>
+const approvalSettings = ({ path }: { path: () => z.ZodString }) =>
   z
     .strictObject({
       rules: z
@@ -165,3 +165,31 @@ export const approvalSettings = ({ path }: { path: () => z.ZodString }) =>
     .describe(
       'Approval of new certificates that arrive in mail from the partner. Without rules, each waits for sealpost certs approve.',
     );
+
+/** Which certificates prove that mail is from a partner. */
+const partnerTrust = ({ path }: { path: () => z.ZodString }) =>
+  z
+    .strictObject({
+      by: z
+        .enum(['pins', 'anchors', 'both'])
+        .default('both')
+        .describe(
+          'pins: its certificates with the use verify, and those that were approved. anchors: certificates that lead to an anchor and name an address of the partner; those in certificates are then for encryption alone. both: either.',
+        ),
+      anchors: z
+        .array(path())
+        .default([])
+        .describe(
+          'Root certificates that count for the partner. They must be among trust.anchors or mailboxes[].trust.anchors. Default: all of these.',
+        ),
+    })
+    .optional()
+    .describe(
+      'Which signatures prove that mail is from the partner. Others count as none of it, so with require: [signed] or policy bound their mail is refused. Default: those of its certificates, and those of any certificate that leads to an anchor and names an address of the partner.',
+    );
+
+/** Whose signatures count as the partner's, and how new certificates of it come to count. */
+export const signerSettings = (kinds: { path: () => z.ZodString }) => ({
+  trust: partnerTrust(kinds),
+  approval: approvalSettings(kinds),
+});

@@ -2,8 +2,6 @@
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { SealpostError } from '../errors.ts';
 import { spanOf, type Term } from '../pki/span.ts';
-import { allDestinations } from './facts.ts';
-import type { Config } from './schema.ts';
 import { readPrivateFile, readPublicFile } from './secrets.ts';
 
 /**
@@ -62,7 +60,8 @@ function attempt<T>(code: 'certificate-malformed' | 'key-malformed', message: st
   }
 }
 
-interface PairFiles {
+/** A certificate with its key, and the term that we wrote. */
+export interface PairFiles {
   cert: string;
   key: string;
   /** Milliseconds since the epoch. */
@@ -186,51 +185,4 @@ export function followTls(
   };
   const timer = setInterval(look, lookEvery).unref();
   return { look, arrives, stop: () => clearInterval(timer) };
-}
-
-/** The pairs of one setting, by their certificates alone: nobody needs the keys to know when they end. */
-export interface TlsSpans {
-  /** As in `smtp.tls`. */
-  setting: string;
-  /** Name of the partner if it is for a partner's route, otherwise ''. */
-  partner: string;
-  spans: { name: string; id: string; from: Date; until: Date }[];
-}
-
-/**
- * All settings with TLS certificates of our own. A file that cannot be read is left out, because `check` reports it.
- */
-export function tlsSpans(config: Config): TlsSpans[] {
-  const { smtp, api, console, partners, mailboxes } = config;
-  const settings: [string, string, TlsFiles | undefined][] = [
-    ['smtp.tls', '', smtp.tls],
-    ['api.tls', '', api.tls],
-    ['console.tls', '', console.tls],
-    ...partners.flatMap(({ name, route, backup }): [string, string, TlsFiles | undefined][] => [
-      [`route of partner ${name}`, name, route.clientCertificate],
-      [`backup of partner ${name}`, name, backup?.route.clientCertificate],
-    ]),
-  ];
-  for (const [[room, at, kind, index], destination] of allDestinations(config)) {
-    if (destination.type !== 'smtp' && destination.type !== 'lmtp') continue;
-    const owner = typeof at !== 'number' ? undefined : room === 'partners' ? partners[at] : mailboxes[at];
-    const name = kind === 'onSuspend' ? 'onSuspend' : (destination.name ?? `destinations[${index}]`);
-    const whose = `${room === 'partners' ? 'partner' : 'mailbox'} ${owner?.name}`;
-    settings.push([`${name} of ${whose}`, '', destination.clientCertificate]);
-  }
-  return settings.flatMap(([setting, partner, files]) => {
-    if (files === undefined) return [];
-    const { next = [], ...first } = files;
-    return [{ setting, partner, spans: [first, ...next].flatMap(readSpan) }];
-  });
-}
-
-function readSpan(pair: PairFiles): TlsSpans['spans'] {
-  try {
-    const { validFromDate, validToDate, fingerprint256 } = new X509Certificate(readPublicFile(pair.cert));
-    const span = spanOf({ notBefore: validFromDate, notAfter: validToDate }, termOf(pair));
-    return [{ name: pair.cert, id: fingerprint256, ...span }];
-  } catch {
-    return [];
-  }
 }

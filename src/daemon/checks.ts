@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { QueueRoom } from '../queue/index.ts';
-import { guarded, lifetimes, sealedValues } from '../redis/index.ts';
+import { guarded, lifetimes, redisTime, sealedValues } from '../redis/index.ts';
 import { type CheckAnswer, type CheckAsked, isAnswer } from './check-types.ts';
 
 type Parts = Pick<QueueRoom, 'redis' | 'prefix' | 'seal' | 'unseal'>;
@@ -22,11 +22,7 @@ const askedOf = (parts: Parts) => sealedValues(parts, 'check');
 const keyOf = ({ prefix }: Pick<Parts, 'prefix'>, id: string) => `${prefix}:check:answers:${id}`;
 const contextOf = (id: string) => `check-answer:${id}`;
 
-/** Milliseconds since the epoch, by the one clock that all machines have: theirs may differ by hours. */
-async function timeOf({ redis }: Parts): Promise<number> {
-  const [seconds, micros] = await guarded('check', redis.time());
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
-}
+const timeOf = ({ redis }: Parts) => redisTime(redis, 'check');
 
 /**
  * Has everything checked; what was asked for just before counts.

@@ -9,6 +9,7 @@ import { changeLevels, createLog, type Log } from '../log.ts';
 import { openQueue, type QueueRoom } from '../queue/index.ts';
 import { putAnswer } from './checks.ts';
 import { startHeartbeat, type Trouble } from './heartbeat.ts';
+import { tellTls } from './own-tls.ts';
 import {
   EXIT_CONFIG,
   env,
@@ -93,7 +94,9 @@ export async function runRole(
     return;
   }
   const heartbeat = startHeartbeat(context.queue, name, log, () => parts.troubles?.() ?? []);
+  const tls = tellTls(context, name);
   await untilDrain(parts, context, log, told);
+  await tls.stop();
   await heartbeat.stop();
   await context.queue.close();
   await endTracing();

@@ -35,13 +35,17 @@ export interface PartnerCertificate extends Employed<'encrypt' | 'verify'> {
   readonly approval?: Approval | undefined;
 }
 
-/** The same entry, once its authority has revoked it. @param revoked as in `Employed` */
-function revokedEntry(entry: PartnerCertificate, revoked: string): PartnerCertificate {
+/** The same entry with something else in it; its certificate is still parsed only when it is asked for. */
+function changedEntry(
+  entry: PartnerCertificate,
+  changes: Partial<Pick<PartnerCertificate, 'use' | 'revoked'>>,
+): PartnerCertificate {
   const { source, thumbprint, words, keyDigest: digest, confirmed, approval } = entry;
-  const { use, from, until, validity, fits } = entry;
+  const { use, from, until, validity, fits, revoked } = entry;
   return {
     ...{ source, thumbprint, words, keyDigest: digest, confirmed, approval },
-    ...{ use, from, until, validity, fits, revoked },
+    ...{ use, from, until, validity, fits, ...(revoked !== undefined && { revoked }) },
+    ...changes,
     get certificate() {
       return entry.certificate;
     },
@@ -60,8 +64,13 @@ export function withRevoked(
   if (!entries.some(({ thumbprint }) => said.has(thumbprint))) return entries;
   return entries.map((entry) => {
     const state = said.get(entry.thumbprint);
-    return state === undefined ? entry : revokedEntry(entry, `was revoked (${state.why})`);
+    return state === undefined ? entry : changedEntry(entry, { revoked: `was revoked (${state.why})` });
   });
+}
+
+/** The entries without the use `verify`, of a partner whose signatures anchors vouch for alone. */
+export function forEncryption(entries: readonly PartnerCertificate[]): readonly PartnerCertificate[] {
+  return entries.map((entry) => changedEntry(entry, { use: entry.use.filter((use) => use === 'encrypt') }));
 }
 
 /** Which of several entries serve for a use at a time, and why the others do not. */

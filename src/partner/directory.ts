@@ -1,4 +1,4 @@
-import { AddressBook, type AddressKey, type PartnerConfig } from '../config/index.ts';
+import { AddressBook, type AddressKey, type PartnerConfig, type PartnerTrust } from '../config/index.ts';
 
 type Certificates = ReadonlyMap<string, readonly { thumbprint: string }[]>;
 
@@ -7,6 +7,7 @@ export class PartnerDirectory {
   readonly #book = new AddressBook<PartnerConfig>();
   readonly #partners: readonly PartnerConfig[];
   readonly #certificates: () => Certificates;
+  readonly #trust: ReadonlyMap<string, PartnerTrust>;
   /** Owners by thumbprint, of the certificates that they were made from. */
   #signers: { of: Certificates; owners: ReadonlyMap<string, PartnerConfig[]> } | undefined;
 
@@ -15,12 +16,17 @@ export class PartnerDirectory {
   readonly anyPolicy: boolean;
   readonly anyAttachments: boolean;
 
-  /** @param certificates Certificates of each partner by name; another map when they have changed. */
+  /**
+   * @param certificates of each partner by name; another map when they have changed
+   * @param trust by name, as `LoadedKeys` has it
+   */
   constructor(
     partners: readonly PartnerConfig[],
     certificates: Certificates | (() => Certificates) = new Map(),
+    trust: ReadonlyMap<string, PartnerTrust> = new Map(),
   ) {
     this.#partners = partners;
+    this.#trust = trust;
     this.#certificates = typeof certificates === 'function' ? certificates : () => certificates;
     this.anyRequires = partners.some(
       ({ require, policy, minimumProfile }) =>
@@ -55,6 +61,11 @@ export class PartnerDirectory {
   /** The partner that an address in text form belongs to; undefined for none, and for text that is not an address. */
   byAddress(address: string): PartnerConfig | undefined {
     return this.#book.findText(address);
+  }
+
+  /** Which certificates prove that mail is from a partner; undefined if all do that are trusted. */
+  trustOf(partner: PartnerConfig | undefined): PartnerTrust | undefined {
+    return partner && this.#trust.get(partner.name);
   }
 
   /** The partners with this certificate, by its SHA-256 thumbprint in hexadecimal. Usually there is one. */

@@ -9,6 +9,8 @@ const seconds = gauge(
 );
 
 export interface ExpiryWatchParts {
+  /** Awaited before each look: reads what may have changed. Errors: `redis-unreachable`. */
+  prepare?: () => Promise<void>;
   /** Everything that ends before a time, the soonest first. */
   expiries: (at: Date, before: Date) => readonly Expiry[];
   /** Days before the end at which is warned (`expiry.days`). */
@@ -81,6 +83,7 @@ export class ExpiryWatch {
       seconds.reset();
       this.#soon = [];
       if (!(await isMine())) return;
+      await this.#parts.prepare?.();
       const at = now();
       const before = new Date(at.getTime() + Math.max(0, ...days) * dayLong);
       const due = expiries(at, before).filter((each) => thresholdOf(each, at, days) !== undefined);

@@ -2,7 +2,7 @@
  * What ends soon: certificates of partners, our own, of authorities and of TLS, each by what it is used for. What
  * another one follows without a gap does not count.
  */
-import { type Config, type OwnIdentity, tlsSpans } from '../config/index.ts';
+import { type Config, type OwnIdentity, signersOf, type TlsSpans } from '../config/index.ts';
 import {
   type Certificate,
   coverageOf,
@@ -42,6 +42,8 @@ export interface ExpiryParts {
   partners: ReadonlyMap<string, readonly PartnerCertificate[]>;
   /** Roots and intermediate certificates that are configured. */
   authorities: readonly Certificate[];
+  /** Our own certificates for TLS. */
+  tls: readonly TlsSpans[];
 }
 
 const hints = {
@@ -59,7 +61,7 @@ const never = new Date(8.64e15);
  * @param before what ends later is left out, and its certificate is not even parsed: there may be 30,000
  */
 export function expiriesAt(parts: ExpiryParts, at: Date, before = never): Expiry[] {
-  const { config, identities, partners, authorities } = parts;
+  const { config, identities, partners, authorities, tls } = parts;
   const found: Expiry[] = [];
   for (const { name, encrypt } of config.partners) {
     const uses: Use[] = encrypt ? ['encrypt', 'verify'] : ['verify'];
@@ -68,8 +70,9 @@ export function expiriesAt(parts: ExpiryParts, at: Date, before = never): Expiry
       ...endsOf({ owner: `partner ${name}`, partner: name, hint: hints.partner }, entries, uses, at, before),
     );
   }
+  const signers = new Set(config.partners.flatMap(signersOf));
   for (const name of new Set(identities.map((each) => each.name))) {
-    const signs = config.partners.some(({ identity, sign }) => identity === name && sign !== 'none');
+    const signs = signers.has(name);
     const uses: Use[] = signs ? ['sign', 'decrypt'] : ['decrypt'];
     const own = identities.filter((each) => each.name === name);
     found.push(...endsOf({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, uses, at, before));
@@ -84,7 +87,7 @@ export function expiriesAt(parts: ExpiryParts, at: Date, before = never): Expiry
           id: each.thumbprint,
         },
       });
-  for (const { setting, partner, spans } of tlsSpans(config)) {
+  for (const { setting, partner, spans } of tls) {
     const { until, last } = coverageOfSpans(spans, at);
     if (last !== undefined && until <= before)
       found.push({
@@ -99,7 +102,7 @@ export function expiriesAt(parts: ExpiryParts, at: Date, before = never): Expiry
 const endedLately = 30 * 86_400_000;
 
 /** What has ended in the last 30 days with nothing in its place, the last one first. */
-export function endedAt({ config, identities, partners, authorities }: ExpiryParts, at: Date): Expiry[] {
+export function endedAt({ config, identities, partners, authorities, tls }: ExpiryParts, at: Date): Expiry[] {
   const found: Expiry[] = [];
   const add = (
     of: Pick<Expiry, 'owner' | 'partner' | 'hint'>,
@@ -125,18 +128,18 @@ export function endedAt({ config, identities, partners, authorities }: ExpiryPar
       partners.get(name) ?? [],
       encrypt ? ['encrypt', 'verify'] : ['verify'],
     );
+  const signers = new Set(config.partners.flatMap(signersOf));
   for (const name of new Set(identities.map((each) => each.name))) {
     const own = identities.filter((each) => each.name === name);
     // an old key decrypts as long as it is there
-    const signs = config.partners.some(({ identity, sign }) => identity === name && sign !== 'none');
-    if (signs) add({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, ['sign']);
+    if (signers.has(name)) add({ owner: `identity ${name}`, partner: '', hint: hints.own }, own, ['sign']);
   }
   for (const each of authorities)
     found.push({
       ...{ owner: 'trust', partner: '', uses: ['trust'], hint: hints.authority },
       ...{ until: new Date(each.notAfter.getTime() + 1000), certificate: nameOf(each), id: each.thumbprint },
     });
-  for (const { setting, partner, spans } of tlsSpans(config)) {
+  for (const { setting, partner, spans } of tls) {
     const last = endedOfSpans(spans, at);
     if (last !== undefined)
       found.push({

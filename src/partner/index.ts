@@ -10,6 +10,7 @@ export { type Authorities, askedAgainAfter, authoritiesOf } from './authorities.
 export {
   type Approval,
   encryptionCertificates,
+  forEncryption,
   type PartnerCertificate,
   type ShownKeys,
   withRevoked,

@@ -1,6 +1,6 @@
 import type { Config, MailboxConfig } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
-import { comparableAddress, isKnown } from '../message/index.ts';
+import { caselessAddress, caselessKey, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';
 import type { Sender, SignerReport } from './sender.ts';
 import { type LayerStrength, weakness, withoutAead } from './strength.ts';
@@ -97,12 +97,13 @@ function wrongSigner({ layers }: VerdictFacts, { partner, by, authors }: Sender)
   if (by === 'signature') return undefined;
   const signers = layers.flatMap((layer) => layer.signers ?? []).filter((each) => each.valid && each.trusted);
   const emails = signers.flatMap((signer) => signer.emails);
+  if (partner?.trust !== undefined)
+    return `the signer's certificate is none that proves mail of partner ${partner.name} (partners[].trust)`;
   if (partner !== undefined)
     return `the signer's certificate names no address of partner ${partner.name}; if it is the partner's, add it to its certificates`;
   if (signers.some((signer) => signer.emails.length === 0)) return undefined;
-  // certificates write the local part in any case
-  const named = new Set(emails.map((email) => comparableAddress(email)?.toLowerCase()));
-  return authors.from.every((address) => isKnown(address) && named.has(address.key.toLowerCase()))
+  const named = new Set(emails.map(caselessAddress));
+  return authors.from.every((address) => isKnown(address) && named.has(caselessKey(address)))
     ? undefined
     : "the signer's certificate does not name the address in the From field";
 }

@@ -1,4 +1,4 @@
-import type { PartnerConfig } from '../config/index.ts';
+import type { PartnerConfig, PartnerTrust } from '../config/index.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type Authors, isKnown } from '../message/index.ts';
 import type { PartnerDirectory } from './directory.ts';
@@ -11,6 +11,8 @@ export interface SignerReport {
   readonly emails: readonly string[];
   readonly valid: boolean;
   readonly trusted: boolean;
+  /** From the certificate to the anchor; the certificate alone if it is pinned. */
+  readonly chain?: readonly { readonly thumbprint: string }[];
   /** Why it is not valid or not trusted, such as an expired certificate. */
   readonly message?: string | null;
 }
@@ -56,16 +58,19 @@ export function senderOf(
   const first = pinned.find((owners) => owners.length > 0) ?? [];
   // Several entries may have the same certificate; the address then decides.
   const signing = named.find((each) => each !== undefined && first.includes(each)) ?? first[0];
-  const certified = signers
-    .filter(({ valid, trusted }) => valid && trusted)
-    .map(({ emails }) => distinct(emails.map((email) => directory.byAddress(email))));
+  const certified = signers.map(({ valid, trusted, emails }) =>
+    valid && trusted ? distinct(emails.map((email) => directory.byAddress(email))) : [],
+  );
   const fault = faultOf({ authors, named, signing, signers: [...pinned, ...certified], directory });
   // an address proves nothing: if anything is wrong, it names nobody
   const partner = signing ?? (fault === undefined ? named[0] : undefined);
   const claimed = distinct([signing, ...named]);
   // a certificate that has ended, or may not be used any more, still says whose it is, and proves nothing
-  const proving = [...pinned.filter((_, at) => signers[at]?.trusted), ...certified];
-  const isSigned = proving.some((each) => partner && each.includes(partner));
+  const isSigned = signers.some((signer, at) => {
+    const isOwn = partner !== undefined && pinned[at]?.includes(partner) === true;
+    const isNamed = partner !== undefined && certified[at]?.includes(partner) === true;
+    return signer.trusted && (isOwn || isNamed) && isProof(directory.trustOf(partner), signer, isOwn);
+  });
   const by = partner === undefined ? undefined : isSigned ? 'signature' : 'address';
   const isConcerned = claimed.length > 0 || authors.sender.addresses.some((each) => ownerOf(directory, each));
   return {
@@ -120,6 +125,15 @@ function faultOf({ authors, named, signing, signers, directory }: Found): Sender
       );
   }
   return undefined;
+}
+
+/** Whether a trusted signer proves whose mail it is, as `partners[].trust` says. */
+function isProof(trust: PartnerTrust | undefined, { chain = [] }: SignerReport, isOwn: boolean): boolean {
+  if (trust === undefined) return true;
+  const isPinned = chain.length <= 1;
+  if (isPinned) return isOwn && trust.by !== 'anchors';
+  const root = chain.at(-1)?.thumbprint ?? '';
+  return trust.by !== 'pins' && (trust.anchors.size === 0 || trust.anchors.has(root));
 }
 
 function ownerOf(directory: PartnerDirectory, address: Authors['from'][number]): PartnerConfig | undefined {

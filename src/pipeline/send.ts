@@ -1,6 +1,6 @@
 /** Signs and encrypts a message for its partner and sends it by the partner's route. */
 import { Budget } from '../budget.ts';
-import type { Config, PartnerConfig } from '../config/index.ts';
+import { type Config, type PartnerConfig, strayOf } from '../config/index.ts';
 import type { DkimKey } from '../dkim/index.ts';
 import { waitsFor } from '../errors.ts';
 import { receivedField, sentTrace, type Tracer, traceField } from '../message/index.ts';
@@ -59,11 +59,19 @@ export function sendStep(
     if (!route) return { suspend: 'partner-unknown' };
     const early = heldBack(job, route.partner, parts);
     if (early) return early;
+    const stray = strayOf(route.partner, without(job.envelope.to, job.reached));
+    if (stray !== undefined) return notOf(route.partner, stray);
     const outcome = await sendTo(route, job, parts, context);
     if (!('suspend' in outcome) || waitsFor(outcome.suspend) === undefined) return outcome;
     const keys = parts.judgedWith?.(job.partner, outcome.suspend);
     return keys === undefined ? outcome : { ...outcome, facts: { ...outcome.facts, keys } };
   };
+}
+
+/** Another partner may have got the name, with its own certificates and its own server. */
+function notOf({ name }: PartnerConfig, recipient: string): Outcome {
+  const message = `${recipient} is no address of partner ${name} any more; add it to its addresses, and resume the message`;
+  return { suspend: 'partner-unknown', facts: { message } };
 }
 
 /** Why a message is not sent now: it is too early or too late. Nobody is asked, and no attempt counts. */

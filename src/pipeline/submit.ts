@@ -5,7 +5,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Client, Rates } from '../client/index.ts';
-import { type PartnerConfig, partnerKey } from '../config/index.ts';
+import { type PartnerConfig, partnerKey, signersOf } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import {
   comparableAddress,
@@ -112,8 +112,8 @@ async function submitNow(parts: SubmitParts, submission: Submission): Promise<Su
 }
 
 /** Mail to a partner is signed as its entry says. The client must be allowed to sign in that way. */
-function checkIdentities(client: Client, { identity, coSigners }: PartnerConfig): void {
-  for (const name of [...(identity === undefined ? [] : [identity]), ...coSigners])
+function checkIdentities(client: Client, partner: PartnerConfig): void {
+  for (const name of signersOf(partner))
     if (!client.maySignAs(name)) throw notGranted(client, `identity ${name}`);
 }
 

@@ -43,6 +43,7 @@ export {
 } from './public-key.ts';
 export { type RevocationOptions, validateWithRevocation } from './revocation.ts';
 export { RevocationCache, shortestAge } from './revocation-cache.ts';
+export { signatureText } from './signature.ts';
 export { sizeWeakness } from './signature-check.ts';
 export { type Coverage, coverageOfSpans, dayText, endedOfSpans, spanOf, type Term } from './span.ts';
 export {

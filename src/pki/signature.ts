@@ -35,6 +35,14 @@ export function signatureScheme(algorithm: AlgorithmIdentifier): SignatureScheme
   return digest === undefined ? undefined : { digest, family };
 }
 
+/** A signature algorithm for people, such as `rsa-pss and sha256`; the object identifier of one that is not known. */
+export function signatureText(algorithm: AlgorithmIdentifier): string {
+  const info = signatureByOid.get(algorithm.oid);
+  if (info === undefined) return algorithm.oid;
+  const digest = signatureScheme(algorithm)?.digest ?? info.digest;
+  return digest === undefined ? info.scheme : `${info.scheme} and ${digest}`;
+}
+
 /**
  * For the mask, Node uses the digest of the signature, as everybody does (RFC 4055 recommends it). Other masks are not
  * supported, and neither is SHAKE, which makes its mask without MGF1 (RFC 8702).

@@ -176,3 +176,12 @@ export async function guarded<T>(what: string, work: Promise<T>): Promise<T> {
     throw redisError(error, what);
   }
 }
+
+/**
+ * Milliseconds since the epoch, by the one clock that all machines have: theirs may differ by hours. Errors:
+ * `redis-unreachable`.
+ */
+export async function redisTime(redis: Pick<Redis, 'time'>, what: string): Promise<number> {
+  const [seconds, micros] = await guarded(what, redis.time());
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+}

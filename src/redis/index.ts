@@ -9,7 +9,7 @@
  */
 export const loadDurableWrites = () => import('./durable-writes.ts');
 
-export { connect, disconnect, guarded, ready, redisError } from './connection.ts';
+export { connect, disconnect, guarded, ready, redisError, redisTime } from './connection.ts';
 export { checkDurability, type DurabilityFinding, ensureDurability } from './durability.ts';
 export type { DurableWrites, Ended } from './durable-writes.ts';
 export { holdLease, releaseLease } from './lease.ts';

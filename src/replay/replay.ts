@@ -3,7 +3,7 @@
  * judged again by its own step then: policy, recipients, expiry and certificates are those of that moment.
  */
 import type { Standing, Waiting } from '../certstore/index.ts';
-import { AddressBook, type Config, partnerKey } from '../config/index.ts';
+import { type Config, type PartnerConfig, partnerKey, strayOf } from '../config/index.ts';
 import { SealpostError, waitsFor } from '../errors.ts';
 import {
   type Act,
@@ -130,28 +130,19 @@ async function released(
   }
 }
 
-const books = new WeakMap<object, Map<string, AddressBook<true>>>();
-
 /** A recipient of outbound mail may have left its partner while the mail waited. */
 async function strayRecipient({ ledger, config }: ReplayParts, held: Held): Promise<string | undefined> {
   if (held.direction === 'inbound') return undefined;
   const record = await ledger.get(held.id);
-  const book = bookOf(config, held.partner ?? '');
-  const stray = record?.envelope.to.find((address) => book?.findText(address) === undefined);
+  const partner = partnerOf(config, held.partner ?? '');
+  const stray = record ? strayOf(partner ?? { addresses: [] }, record.envelope.to) : undefined;
   return stray === undefined ? undefined : `${stray} is no address of the partner any more`;
 }
 
-function bookOf(config: Pick<Config, 'partners'>, partner: string): AddressBook<true> | undefined {
-  let known = books.get(config);
-  if (known === undefined) {
-    known = new Map();
-    books.set(config, known);
-  }
-  const found = known.get(partner);
-  const entry = found ? undefined : config.partners.find((each) => partnerKey(each) === partner);
-  if (entry === undefined) return found;
-  const made = new AddressBook<true>();
-  made.addAll(entry.addresses, true);
-  known.set(partner, made);
-  return made;
+const byKey = new WeakMap<object, ReadonlyMap<string, PartnerConfig>>();
+
+function partnerOf(config: Pick<Config, 'partners'>, key: string): PartnerConfig | undefined {
+  const known = byKey.get(config) ?? new Map(config.partners.map((each) => [partnerKey(each), each]));
+  byKey.set(config, known);
+  return known.get(key);
 }

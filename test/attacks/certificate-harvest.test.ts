@@ -16,11 +16,13 @@ import {
   seenTimes,
 } from '../../src/certstore/index.ts';
 import { encodeSignedData, type SignedDataOptions } from '../../src/cms/index.ts';
+import type { OwnIdentity } from '../../src/config/keys.ts';
 import type { ConfiguredCertificate } from '../../src/config/partner-certificates.ts';
 import { createLog } from '../../src/log.ts';
 import { outboundProtection, PartnerDirectory } from '../../src/partner/index.ts';
 import { type Certificate, keyDigest, RevocationCache, wordsOf } from '../../src/pki/index.ts';
 import { type DecodedSigner, type DecodeOptions, decodeSync } from '../../src/smime/index.ts';
+import { ownOf } from '../partner/support.ts';
 import { configOf } from '../pipeline/support.ts';
 import { createTestCa, type Issued, type IssueOptions, type TestCa } from '../support/ca.ts';
 import { useTestQueue } from '../support/queue.ts';
@@ -83,7 +85,7 @@ const indexed = ({ certificate }: Issued) => ({
   },
 });
 const keys = {
-  identities: [],
+  identities: [] as OwnIdentity[],
   partners: new Map([
     ['acme', [pinned(old)]],
     ['beta', [indexed(beta)]],
@@ -100,6 +102,8 @@ describe('a new certificate that arrives in mail', () => {
     test = opened;
   });
   let clock = Date.now();
+  /** By how much other clocks differ from that one, in milliseconds. */
+  let offsets = { redis: 0, steady: 0 };
   let store: CertStore;
   let harvest: Harvest;
   let notes: Record<string, string>[];
@@ -119,6 +123,8 @@ describe('a new certificate that arrives in mail', () => {
     };
     harvest = new Harvest({
       ...{ store, keys, log, now },
+      redisNow: async () => clock + offsets.redis,
+      steady: () => clock + offsets.steady,
       seen: new SeenCertificates({ redis, prefix, now }),
       partners: config.partners,
       ownerOf: (address) => directory.byAddress(address)?.name,
@@ -134,7 +140,7 @@ describe('a new certificate that arrives in mail', () => {
     await redis.del(`${prefix}:certs`, `${prefix}:certs:parts`);
     for (const name of ['certs.version', 'certs.refused'])
       rmSync(join(test.server.dataDir, name), { force: true });
-    [clock, notes, warnings] = [Date.now(), [], []];
+    [clock, notes, warnings, offsets] = [Date.now(), [], [], { redis: 0, steady: 0 }];
     await openHarvest();
   });
 
@@ -199,7 +205,7 @@ describe('a new certificate that arrives in mail', () => {
   });
 
   it('crowded-directory: certificates of a directory leave places for those that come in mail', async () => {
-    const counting = { partners: keys.partners };
+    const counting = { partners: keys.partners, identities: [] };
     const became: string[] = [];
     for (let number = 0; number < 6; number++) {
       const { certificate } = publicCa.issue({ commonName: `Acme ${number}`, email: 'edi@acme.example' });
@@ -244,6 +250,46 @@ describe('a new certificate that arrives in mail', () => {
     );
   });
 
+  it('comparison: says which algorithms it has, and which the one before', async () => {
+    const [alike, other] = ['p256', 'rsa2048'].map((key) =>
+      publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', key: key as 'p256' | 'rsa2048' }),
+    );
+    assert.ok(alike && other);
+    await receive([alike]);
+    await receive([other]);
+    const before = 'key ec 256, signed with ecdsa and sha256';
+    assert.ok(entryOf(alike)?.findings.includes(`algorithms as before: ${before}`));
+    const now = 'key rsa 2048, signed with ecdsa and sha256';
+    assert.ok(entryOf(other)?.findings.includes(`other algorithms: ${now}; before: ${before}`));
+  });
+
+  it('comparison: says what else has the key: one that waits or was rejected, and our own', async () => {
+    const issue = (name: string, issued: Issued) =>
+      publicCa.issue({ commonName: name, email: 'edi@acme.example', key: sameKeyAs(issued) });
+    const first = publicCa.issue({ commonName: 'First', email: 'edi@acme.example', key: 'p256' });
+    const second = issue('Second', first);
+    await receive([first]);
+    await receive([second]);
+    const of = (issued: Issued) =>
+      entryOf(issued)?.findings.filter((each) => each.startsWith('the same key'));
+    assert.deepEqual(of(first), []);
+    assert.deepEqual(of(second), [`the same key as ${entryId(first)}, which waits, too`]);
+    await store.decide(first.certificate.thumbprint, 1, 'rejected', { by: 'alice', why: '' });
+    await store.decide(second.certificate.thumbprint, 1, 'rejected', { by: 'alice', why: '' });
+    const third = issue('Third', first);
+    await receive([third]);
+    assert.deepEqual(of(third)?.toSorted(), [first, second].map(rejectedLine).toSorted());
+    keys.identities.push(ownOf(beta.identity, { name: 'ours' }));
+    try {
+      await openHarvest();
+      const ours = issue('Ours', beta);
+      await receive([ours]);
+      assert.ok(of(ours)?.includes('the same key as our own identity ours'), of(ours)?.join());
+    } finally {
+      keys.identities.pop();
+    }
+  });
+
   it('same key: is approved after its delay, with an alert before and after', async () => {
     const renewed = publicCa.issue({
       commonName: 'Acme EDI',
@@ -262,6 +308,32 @@ describe('a new certificate that arrives in mail', () => {
       notes.map(({ rule }) => rule),
       ['same-key', 'same-key'],
     );
+  });
+
+  it('clock-ahead: no clock that is set ahead alone ends the delay, and none that was behind shortens it', async () => {
+    const renew = () =>
+      publicCa.issue({ commonName: 'Acme EDI', email: 'edi@acme.example', key: sameKeyAs(old) });
+    const renewed = renew();
+    await receive([renewed]);
+    clock += 3 * hour;
+    for (const others of [
+      { redis: -3 * hour, steady: 0 },
+      { redis: 0, steady: -3 * hour },
+      { redis: -hour - 1000, steady: 0 },
+    ]) {
+      offsets = others;
+      await harvest.approveDue();
+      assert.equal(entryOf(renewed)?.state, 'waiting', JSON.stringify(others));
+    }
+    offsets = { redis: -hour, steady: -hour };
+    await harvest.approveDue();
+    assert.equal(entryOf(renewed)?.state, 'approved', 'two hours have passed by all of them');
+    const behind = renew();
+    offsets = { redis: 3 * hour, steady: 0 };
+    await receive([behind]);
+    offsets = { redis: 0, steady: 0 };
+    assert.equal(await approvedOnceDue(behind), false, 'the clock here was behind when it came');
+    assert.equal(await approvedOnceDue(behind), true);
   });
 
   it('same key: a person who rejects it within the delay prevents that', async () => {
@@ -505,6 +577,26 @@ describe('a new certificate that arrives in mail', () => {
     }
   });
 
+  it('rejected-key: no rule approves a key that a person has rejected, under whatever certificate it comes', async () => {
+    const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', freshKey: true });
+    const announce = async (issued: Issued) =>
+      await receive([old], { certificates: [issued.certificate], encryptionCertificate: issued.certificate });
+    await announce(next);
+    const entry = entryOf(next);
+    assert.equal(entry?.rule?.name, 'signed-by-old');
+    const again = () =>
+      publicCa.issue({ commonName: 'Acme Again', email: 'edi@acme.example', key: sameKeyAs(next) });
+    const beside = again();
+    await announce(beside);
+    assert.equal(entryOf(beside)?.rule?.name, 'signed-by-old');
+    await store.decide(next.certificate.thumbprint, 1, 'rejected', { by: 'alice', why: 'not theirs' });
+    const later = again();
+    await announce(later);
+    assert.deepEqual([entryOf(later)?.state, entryOf(later)?.rule], ['waiting', null]);
+    assert.match(entryOf(later)?.findings.join() ?? '', /a certificate of its key was rejected/);
+    assert.equal(await approvedOnceDue(beside), false, 'nor one that waited for its rule');
+  });
+
   it('announced-by-name: a self-made certificate under the announced name and serial number is not kept', async () => {
     const next = publicCa.issue({ commonName: 'Acme Next', email: 'edi@acme.example', serial: 0x4711n });
     const fake = createTestCa('Public Root').issue({
@@ -719,6 +811,28 @@ describe('a new certificate that arrives in mail', () => {
       }
     });
 
+    it('announcement-of-shared-certificate: counts for each partner that has the certificate', async () => {
+      const { partners } = keys;
+      keys.partners = new Map([
+        ['acme', [pinned(old)]],
+        ['beta', [pinned(old)]],
+      ]);
+      try {
+        await openHarvest();
+        const next = publicCa.issue({ commonName: 'Next', email: 'edi@acme.example', freshKey: true });
+        await receive([old], {
+          ...{ capabilities: ['aes-256-gcm'], signingTime: at(-1) },
+          ...{ certificates: [next.certificate], encryptionCertificate: next.certificate },
+        });
+        assert.equal(cipher(), 'aes-256-gcm');
+        const counting = new CountingCertificates(store, keys);
+        assert.deepEqual(counting.announced('beta'), ['aes-256-gcm']);
+        assert.equal(entryOf(next)?.rule?.name, 'signed-by-old', 'and it names the next one of either');
+      } finally {
+        keys.partners = partners;
+      }
+    });
+
     it('announcement-future: a time in the future keeps no later statement out', async () => {
       await announce(['aes-256-gcm'], at(60));
       assert.equal(cipher(), 'aes-256-cbc');
@@ -737,6 +851,9 @@ describe('a new certificate that arrives in mail', () => {
     });
   });
 });
+
+const entryId = ({ certificate }: Issued) => certificate.thumbprint.slice(0, 16);
+const rejectedLine = (issued: Issued) => `the same key as ${entryId(issued)}, which was rejected`;
 
 const factsOf = () => ({
   ...{ partner: 'acme', uses: [], from: null, until: null, source: 'operator' as const },

@@ -154,6 +154,87 @@ describe('the store of certificates', () => {
     assert.equal((await open()).of(certificate.thumbprint)?.state, 'revoked');
   });
 
+  describe('of a partner that was removed, when another one gets its name', () => {
+    const named = (...addresses: string[]) =>
+      open(new PartnerNames([{ name: 'acme', formerNames: [], addresses }]));
+    const nameless = ca.issue({ commonName: 'no address' }).certificate;
+    const approved = async (...addresses: string[]) =>
+      (await named(...addresses)).approvedOf('acme').map(({ thumbprint }) => thumbprint);
+
+    it('same-name: counts for nobody else, as long as the partner keeps an address', async () => {
+      await anew();
+      await (await named('edi@acme.example')).put(nameless, facts(), 'approved', by);
+      const kept = [
+        ['edi@acme.example'],
+        ['EDI@acme.example'],
+        ['@acme.example'],
+        ['x@y.example', '@acme.example'],
+      ];
+      for (const addresses of kept)
+        assert.deepEqual(await approved(...addresses), [nameless.thumbprint], addresses.join());
+      const others = [
+        'edi@other.example',
+        'x@acme.example',
+        '@other.example',
+        '@*.acme.example',
+        '\u212a@y.example',
+      ];
+      for (const address of others) assert.deepEqual(await approved(address), [], address);
+    });
+
+    it('same-name: counts where it names an address of the partner, and says what does not', async () => {
+      await anew();
+      const naming = issue('new');
+      const before = await named('edi@acme.example');
+      for (const each of [nameless, naming]) await before.put(each, facts(), 'approved', by);
+      const later = await named('new@acme.example');
+      assert.deepEqual(
+        later.approvedOf('acme').map(({ thumbprint }) => thumbprint),
+        [naming.thumbprint],
+      );
+      assert.deepEqual(
+        [later.isApproved(naming.thumbprint), later.isApproved(nameless.thumbprint)],
+        [true, false],
+      );
+      const [trouble, ...more] = later.troubles();
+      assert.equal(trouble?.what, 'approved certificates');
+      assert.match(trouble?.why ?? '', /approved when partner acme had the addresses edi@acme\.example/);
+      assert.deepEqual([more, before.troubles()], [[], []]);
+      // A person looks again, and then it is bound to the partner of now.
+      await later.decide(nameless.thumbprint, 1, 'approved', by);
+      assert.deepEqual(later.troubles(), []);
+      assert.ok(later.isApproved(nameless.thumbprint));
+      assert.deepEqual(await approved('edi@acme.example'), [naming.thumbprint]);
+    });
+
+    it('same-name: follows a partner that changes its addresses one after the other', async () => {
+      await anew();
+      await (await named('old@acme.example')).put(nameless, facts(), 'approved', by);
+      await (await named('old@acme.example', 'new@acme.example')).bind();
+      assert.deepEqual(await approved('new@acme.example'), [nameless.thumbprint]);
+      // What does not count is not bound anew, whatever is started.
+      await (await named('edi@other.example')).bind();
+      assert.deepEqual(await approved('edi@other.example'), []);
+      const store = await named('new@acme.example');
+      await store.bind();
+      const { version } = store;
+      await store.bind();
+      assert.equal(store.version, version, 'nothing is written that is there');
+    });
+
+    it('same-name: binds what older versions have approved, to nothing where the partner is gone', async () => {
+      for (const [present, expected] of [
+        [[{ name: 'acme', formerNames: [], addresses: ['edi@acme.example'] }], [nameless.thumbprint]],
+        [[], []],
+      ] as const) {
+        await (await anew()).put(nameless, facts(), 'approved', by);
+        await (await open(new PartnerNames(present))).bind();
+        assert.deepEqual(await approved('edi@acme.example'), expected);
+        assert.deepEqual(await approved('edi@other.example'), []);
+      }
+    });
+  });
+
   it('refuses every certificate of a revoked key', async () => {
     const store = await anew();
     const { certificate, privateKey } = ca.issue({ commonName: 'first', email: 'first@acme.example' });

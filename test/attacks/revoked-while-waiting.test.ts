@@ -142,7 +142,8 @@ describe('a certificate that its authority has revoked', () => {
     ]);
     const at = new Date(clock);
     const ends = () => {
-      const found = expiriesAt({ config, identities: [], partners: counting.partners, authorities: [] }, at);
+      const parts = { config, identities: [], partners: counting.partners, authorities: [], tls: [] };
+      const found = expiriesAt(parts, at);
       return found.map(({ uses, id }) => [uses, id]);
     };
     assert.deepEqual(ends(), [[['encrypt', 'verify'], successor.thumbprint]], 'nobody has asked so far');

@@ -80,7 +80,11 @@ describe('certs lookup', { skip: skipWithout('openssl') }, () => {
     assert.deepEqual([only.partner, only.source, only.state, more.length], ['acme', 'folder', 'waiting', 0]);
     assert.ok(only.findings.includes('found in directory files'), only.findings.join());
     const again = await run('lookup', 'ACME', '--json');
-    const { found } = JSON.parse(again.stdout);
+    const { found, at } = JSON.parse(again.stdout);
+    const atOf = async (...more: string[]) =>
+      JSON.parse((await run('lookup', 'acme', '--json', ...more)).stdout).at;
+    assert.equal(await atOf(), at, 'it is remembered');
+    assert.ok((await atOf('--fresh')) > at, 'it is asked anew');
     assert.deepEqual(
       found.map(({ became }: { became: string }) => became),
       ['known', 'known'],

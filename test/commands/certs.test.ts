@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { CertStore, type NewCertificate } from '../../src/certstore/index.ts';
 import { createLog } from '../../src/log.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
 import { command } from '../support/command.ts';
 import { openTestQueue } from '../support/queue.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { makeTlsFiles } from '../support/tls.ts';
 import { makeWorld, openssl, skipWithout, type World } from '../support/world.ts';
 
 describe('certs', { skip: skipWithout('openssl') }, () => {
@@ -184,6 +185,64 @@ describe('certs', { skip: skipWithout('openssl') }, () => {
       [audited?.what, audited?.subject, audited?.why],
       ['certificate-approve', thumbprint, 'by telephone'],
     );
+  });
+
+  it('lists those for TLS, and what follows them, and revokes none of them', async () => {
+    const tls = await makeTlsFiles('DNS:own.example');
+    try {
+      const config = parse(readFileSync(configFile, 'utf8'));
+      const { certFile: cert, keyFile: key } = world.own;
+      config.smtp = { tls: { cert: tls.cert, key: tls.key, next: [{ cert, key, from: '2035-01-01' }] } };
+      const file = world.file('tls.yaml', stringify(config));
+      const certs = (...args: string[]) => command(['certs', ...args, '--config', file]);
+      const listed: { identity: string; state: string; sha256: string; from: string | null }[] = JSON.parse(
+        (await certs('list', '--use', 'tls', '--json')).stdout.toString(),
+      );
+      assert.deepEqual(
+        listed.map(({ identity, state, from }) => [identity, state, from]),
+        [
+          ['smtp.tls', 'in-force', null],
+          ['smtp.tls', 'next', '2035-01-01T00:00:00.000Z'],
+        ],
+      );
+      const text = (await certs('list', '--use', 'tls')).stdout.toString();
+      assert.match(text, /^[0-9a-f]{16} {2}in-force {2}own smtp\.tls {2}tls {2}/m);
+      const refused = await certs('revoke', listed[0]?.sha256 ?? '', '--why', 'stolen');
+      assert.match(
+        refused.stderr.toString(),
+        /is of TLS, where nothing would refuse it.*certificate-conflict/s,
+      );
+    } finally {
+      tls.remove();
+    }
+  });
+
+  it('same-name: what was approved for a partner of that name with other addresses waits, and may be approved again', async () => {
+    const { thumbprint } = (await waiting('moved@partner.example')).certificate;
+    const approve = (compared: string) => [
+      'approve',
+      thumbprint,
+      '--sha256',
+      thumbprint,
+      '--compared',
+      compared,
+    ];
+    assert.equal((await run(...approve('1'))).code, 0);
+    const text = readFileSync(configFile, 'utf8').replace('@partner.example', '@elsewhere.example');
+    assert.match(text, /- "@elsewhere\.example"/);
+    const other = world.file('other.yaml', text);
+    const later = async (...args: string[]) => await command(['certs', ...args, '--config', other]);
+    const stateOf = async () => {
+      const [shown] = JSON.parse((await later('show', thumbprint, '--json')).stdout.toString());
+      return [shown.state, shown.reason];
+    };
+    const [state, reason] = await stateOf();
+    assert.equal(state, 'waiting');
+    assert.match(reason, /approved when partner acme had the addresses @partner\.example/);
+    assert.deepEqual((await json('show', thumbprint))[0].state, 'in-force');
+    const again = await later(...approve('2'));
+    assert.equal(again.code, 0, again.stderr);
+    assert.deepEqual(await stateOf(), ['in-force', null]);
   });
 
   it('rejects, revokes and pins', async () => {

@@ -296,6 +296,16 @@ describe('checkConfig', () => {
       ],
     ],
     [
+      'a root of a partner that nothing leads to',
+      own('good') + partners('good', 'good.crt').replace(' }]', ', trust: { anchors: [soon.crt] } }]'),
+      [/error: partners\[0\]\.trust\.anchors: CN=soon, serial \w+ is no anchor of trust or of a mailbox/],
+    ],
+    [
+      'a root of a partner that is one of the anchors',
+      `trust: { anchors: [soon.crt] }\n${own('good')}${partners('good', 'good.crt').replace(' }]', ', trust: { anchors: [soon.crt] } }]')}`,
+      [],
+    ],
+    [
       'a term to the days on which the validity begins and ends',
       own('good') + partners('good', '{ file: good.crt, from: 2026-01-01, until: 2028-01-02 }'),
       [],

@@ -29,6 +29,7 @@ describe('the notice of our next certificate', { skip: skipWithout('openssl') },
     world = makeWorld();
     server = await startKeepingServer();
     next = world.party('next@own.example');
+    const second = world.party('second@own.example');
     const partner = (name: string, more: object) => ({
       ...{ name, addresses: [`edi@${name}.example`, `it@${name}.example`], from: 'orders@own.example' },
       ...{
@@ -43,8 +44,14 @@ describe('the notice of our next certificate', { skip: skipWithout('openssl') },
       identities: [
         { name: 'own', certificate: world.own.certFile, key: world.own.keyFile, until: begins },
         { name: 'own', certificate: next.certFile, key: next.keyFile, from: begins },
+        { name: 'second', certificate: second.certFile, key: second.keyFile },
       ],
-      partners: [partner('acme', { noticesTo: ['it@acme.example'] }), partner('other', {})],
+      partners: [
+        partner('acme', { noticesTo: ['it@acme.example'] }),
+        partner('other', {}),
+        partner('beside', { identity: 'second', coSigners: ['own'], noticesTo: ['it@beside.example'] }),
+        partner('second', { identity: 'second', noticesTo: ['it@second.example'] }),
+      ],
       expiry: {
         notice: {
           template: world.file(
@@ -65,9 +72,11 @@ describe('the notice of our next certificate', { skip: skipWithout('openssl') },
 
   it('goes to the partners that want it, signed, with the certificate', async () => {
     daemon = await bootDaemon(folder, configFile);
-    const [mail] = await daemon.waitFor('the mail', () => (server.kept.length > 0 ? server.kept : undefined));
+    const kept = await daemon.waitFor('the mails', () => (server.kept.length > 1 ? server.kept : undefined));
+    const to = kept.flatMap((each) => each.to).sort();
+    assert.deepEqual(to, ['it@acme.example', 'it@beside.example'], 'also where it signs beside another one');
+    const mail = kept.find((each) => each.to.includes('it@acme.example'));
     assert.ok(mail);
-    assert.deepEqual(mail.to, ['it@acme.example']);
     const args = [
       'cms',
       '-verify',
@@ -100,7 +109,7 @@ describe('the notice of our next certificate', { skip: skipWithout('openssl') },
     const name = `${daemon.queue.prefix}:lease:notices`;
     await daemon.waitFor('it has looked', async () => (await daemon?.queue.redis.exists(name)) === 1);
     const { messages } = await daemon.queue.ledger.list({ direction: 'outbound' });
-    assert.deepEqual([server.kept.length, messages.length], [1, 1]);
+    assert.deepEqual([server.kept.length, messages.length], [2, 2]);
   });
 
   it('is due from so many days before on, and for a certificate that signs', async () => {

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Queue } from 'bullmq';
+import { createTestCa } from '../support/ca.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { assertDocument } from '../support/documents.ts';
 import { type Hook, startHook } from '../support/hook.ts';
@@ -19,12 +20,20 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
   let other: Party;
   let strict: Party;
   let nameless: Party;
+  let pinned: Party;
+  let rooted: Party;
   before(async () => {
     world = makeWorld();
     hook = await startHook();
     other = world.party('ceo@other.example');
     strict = world.party('edi@strict.example');
     nameless = world.party('nobody@elsewhere.example', { emails: [] });
+    pinned = world.party('edi@pinned.example', { key: 'p256' });
+    const self = createTestCa('Rooted', { email: 'edi@rooted.example', ca: false, keyUsage: null });
+    rooted = {
+      ...{ ...self, email: 'edi@rooted.example' },
+      ...{ certFile: world.file('rooted.pem', self.certPem), keyFile: world.file('rooted.key', self.keyPem) },
+    };
     const secret = { file: world.file('hook-secret', 'a secret of the tests') };
     const destinations = [
       { type: 'directory', path: join(world.folder, 'daemon1', 'inbox') },
@@ -56,6 +65,8 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
           partner('partner', world.partner, { explain: { to: 'help@partner.example' } }),
           partner('other', other),
           partner('strict', strict, { require: ['encrypted'] }),
+          partner('pinned', pinned, { trust: { by: 'pins' } }),
+          partner('rooted', rooted, { trust: { by: 'anchors', anchors: [world.anchorFile] } }),
         ],
       },
     });
@@ -132,6 +143,25 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
       assert.equal(messages.find(({ id }) => id === record.id)?.partnerBy, 'conflict');
       assert.deepEqual([inFolder(record.id), posted(record.id), await queued(record.id)], [false, [], []]);
     });
+
+  it('narrow-trust: takes the signatures that a partner says for its own, and no others', async () => {
+    const fromCa = (name: string) => world.party(`sales@${name}.example`, { key: 'p256' });
+    for (const [name, signer, proven] of [
+      ['pinned', pinned, true],
+      ['pinned', fromCa('pinned'), false],
+      ['rooted', fromCa('rooted'), true],
+      ['rooted', rooted, false],
+      ['other', fromCa('other'), true],
+    ] as const) {
+      const mail = mailOf(`From: edi@${name}.example`, signer);
+      const [strictly, openly] = [await finished(mail), await finished(mail, 'open')];
+      const about = `${name}, signed by ${signer.certificate.subject}`;
+      const expected = proven ? ['delivered', null] : ['suspended', 'policy-refused'];
+      assert.deepEqual([strictly.state, strictly.reason], expected, about);
+      assert.equal(openly.state, 'delivered', about);
+      assert.deepEqual([openly.partner, openly.partnerBy], [name, proven ? 'signature' : 'address'], about);
+    }
+  });
 
   it('suspends what two partners signed, and what a certificate without addresses signed for a partner', async () => {
     const sign = ['cms', '-sign', '-signer', world.partner.certFile, '-inkey', world.partner.keyFile];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { PartnerTrust } from '../../src/config/index.ts';
 import { PartnerDirectory } from '../../src/partner/directory.ts';
 import { senderOf } from '../../src/partner/sender.ts';
 import { authorsOf, partnersOf } from './support.ts';
@@ -100,6 +101,41 @@ describe('senderOf', () => {
     assert.deepEqual(by('a@big.example', ['b@unknown.example']), ['big', 'address']);
     assert.deepEqual(by('a@big.example', ['b@acme.example']), [undefined, 'conflict']);
     assert.deepEqual(by('x@unknown.example', ['b@big.example']), [undefined, undefined]);
+  });
+  it('narrow-trust: takes for proof what the partner says, and nothing else', () => {
+    const [leaf, root, other] = [{ thumbprint: 'bb' }, { thumbprint: 'root' }, { thumbprint: 'other' }];
+    const pinned = { thumbprint: 'bb', emails: [], chain: [leaf] };
+    const led = (to: typeof root, thumbprint = 'ff') => ({
+      ...{ thumbprint, emails: ['b@big.example'], chain: [{ thumbprint }, to] },
+    });
+    const signers = {
+      pinned,
+      'named root': led(root),
+      'other root': led(other),
+      'pin that has ended': led(other, 'bb'),
+      'pin of another partner': {
+        thumbprint: 'ff',
+        emails: ['b@big.example'],
+        chain: [{ thumbprint: 'ff' }],
+      },
+    };
+    const proofs = (trust: PartnerTrust | undefined) => {
+      const known = trust === undefined ? [] : [['big', trust] as const];
+      const narrow = new PartnerDirectory(partners, certificates, new Map(known));
+      return Object.entries(signers)
+        .filter(([, signer]) => {
+          const signed = [{ ...signer, valid: true, trusted: true }];
+          return senderOf(narrow, authorsOf('From: a@big.example'), signed).by === 'signature';
+        })
+        .map(([name]) => name);
+    };
+    const all = Object.keys(signers);
+    const [none, named] = [new Set<string>(), new Set(['root'])];
+    assert.deepEqual(proofs(undefined), all);
+    assert.deepEqual(proofs({ by: 'pins', anchors: none }), ['pinned']);
+    assert.deepEqual(proofs({ by: 'both', anchors: named }), ['pinned', 'named root']);
+    assert.deepEqual(proofs({ by: 'anchors', anchors: named }), ['named root']);
+    assert.deepEqual(proofs({ by: 'anchors', anchors: none }), all.slice(1, 4));
   });
   it('sees a conflict in a Sender of a partner, and in fields that cannot be read beside a signature', () => {
     const by = (lines: string[], thumbprint = 'cc') => {

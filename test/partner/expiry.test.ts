@@ -1,16 +1,18 @@
 /** What ends soon is said in time: once for each certificate and threshold, and only where nothing follows. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { watchExpiry } from '../../src/certstore/index.ts';
 import { loadKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { knownTls, publishTls, tlsSpans } from '../../src/config/tls-spans.ts';
 import type { Log } from '../../src/log.ts';
 import { registry } from '../../src/metrics.ts';
-import { ExpiryWatch, expiriesAt, expiryText, thresholdOf } from '../../src/partner/index.ts';
+import { ExpiryWatch, endedAt, expiriesAt, expiryText, thresholdOf } from '../../src/partner/index.ts';
 import type { QueueRoom } from '../../src/queue/index.ts';
+import { sealedValues } from '../../src/redis/index.ts';
 import { createTestCa } from '../support/ca.ts';
 import { until } from '../support/messages.ts';
 import { useTestQueue } from '../support/queue.ts';
@@ -32,21 +34,24 @@ for (const [name, from, until] of [
   writeFileSync(join(folder, `${name}.key`), issued.keyPem, { mode: 0o600 });
 }
 
-async function read(more: { identities?: string; certificates?: string } = {}) {
+async function read(
+  more: { identities?: string; certificates?: string; partner?: string; mailboxes?: string } = {},
+) {
   const file = join(folder, 'sealpost.yaml');
-  const { identities = '', certificates = 'acme.pem' } = more;
+  const { identities = '', certificates = 'acme.pem', partner = '', mailboxes = '' } = more;
   const text = `
 dataDir: .
 smtp: { tls: { cert: tls.pem, key: tls.key } }
 trust: { anchors: [ca.pem] }
 identities: [{ name: own, certificate: own.pem, key: own.key }${identities}]
 partners:
-  - { name: acme, addresses: [a@acme.example], identity: own, certificates: [${certificates}] }
+  - { name: acme, addresses: [a@acme.example], identity: own, certificates: [${certificates}]${partner} }
+${mailboxes}
 `;
   writeFileSync(file, text);
   const config = loadConfig(file);
   const keys = await loadKeys(config);
-  return { config, ...keys, authorities: keys.anchors };
+  return { config, ...keys, authorities: keys.anchors, tls: tlsSpans(config) };
 }
 
 const said = (parts: Awaited<ReturnType<typeof read>>, at: Date) =>
@@ -63,6 +68,16 @@ describe('what ends', () => {
       'smtp.tls tls 2027-02-01',
       'trust trust 2027-12-31',
     ]);
+  });
+  it('is the signature of an identity that signs beside another one, too', async () => {
+    const beside = { identities: ', { name: beside, certificate: next.pem, key: next.key, use: [sign] }' };
+    const lines = async (more: Parameters<typeof read>[0]) =>
+      said(await read(more), now).filter((line) => line.includes('beside'));
+    assert.deepEqual(await lines(beside), []);
+    const signs = { ...beside, partner: ', coSigners: [beside]' };
+    assert.deepEqual(await lines(signs), ['identity beside sign 2027-12-01']);
+    const ended = endedAt(await read(signs), day('2027-12-05')).map(({ owner, uses }) => [owner, ...uses]);
+    assert.ok(ended.some(([owner, use]) => owner === 'identity beside' && use === 'sign'));
   });
   it('is not what another one follows', async () => {
     const follows = await read({
@@ -209,6 +224,29 @@ describe('the watch', () => {
     assert.equal(about().length, 1);
   });
 
+  it('knows the certificates for TLS that only another role may read, as long as they are those of the setting', async () => {
+    const { config } = await read();
+    const values = sealedValues(queue, 'tls');
+    const known = async (of = config) =>
+      (await knownTls(values, of)).map(({ setting, spans }) => [setting, ...spans.map(({ until }) => until)]);
+    await publishTls(values, config, 'api');
+    renameSync(join(folder, 'tls.pem'), join(folder, 'away.pem'));
+    try {
+      assert.deepEqual(await known(), [['smtp.tls']], 'the API does not see them');
+      renameSync(join(folder, 'away.pem'), join(folder, 'tls.pem'));
+      await publishTls(values, config, 'receive');
+      renameSync(join(folder, 'tls.pem'), join(folder, 'away.pem'));
+      assert.deepEqual(await known(), [['smtp.tls', new Date('2027-02-01T00:00:01Z')]]);
+      const key = config.smtp.tls?.key ?? '';
+      const other = { ...config, smtp: { ...config.smtp, tls: { cert: `${folder}/other.pem`, key } } };
+      assert.deepEqual(await known(other), [['smtp.tls']]);
+      await queue.redis.set(`${queue.prefix}:tls:smtp.tls`, JSON.stringify({ of: '', certificates: [] }));
+      assert.deepEqual(await known(), [['smtp.tls']], 'nobody can write it who has not the key of the spool');
+    } finally {
+      renameSync(join(folder, 'away.pem'), join(folder, 'tls.pem'));
+    }
+  });
+
   it('looks again when certificates have changed, and not after its end', async () => {
     const ended = ca.issue({
       commonName: 'ended',
@@ -216,7 +254,14 @@ describe('the watch', () => {
       notAfter: new Date(Date.now() - 86_400_000),
     });
     writeFileSync(join(folder, 'ended.pem'), ended.certPem);
-    const keys = await read({ certificates: 'ended.pem' });
+    const soon = (name: string) => createTestCa(name, { notAfter: new Date(Date.now() + 20 * 86_400_000) });
+    writeFileSync(join(folder, 'mailbox.pem'), soon('Mailbox Root').pem);
+    const written = await read({
+      certificates: 'ended.pem',
+      mailboxes: `mailboxes:
+  - { name: edi, addresses: [e@own.example], trust: { anchors: [mailbox.pem] }, destinations: [{ type: directory, path: out }] }`,
+    });
+    const keys = { ...written, approvalAnchors: new Map([['acme', [soon('Partner Root').certificate]]]) };
     // left by the process of the test before
     await queue.redis.del(`${queue.prefix}:expiry:lease`);
     const listeners = new Set<() => void>();
@@ -228,11 +273,18 @@ describe('the watch', () => {
         return () => void listeners.delete(listener);
       },
     });
-    const published = async (): Promise<string[]> =>
-      JSON.parse((await queue.redis.get(`${queue.prefix}:expiry:due`)) ?? '[]').map(
-        ({ owner }: { owner: string }) => owner,
-      );
+    const due = async (): Promise<{ owner: string; certificate: string }[]> =>
+      JSON.parse((await queue.redis.get(`${queue.prefix}:expiry:due`)) ?? '[]');
+    const published = async () => (await due()).map(({ owner }) => owner);
     await until(async () => (await published()).includes('partner acme'));
+    const roots = (await due())
+      .filter(({ owner }) => owner === 'trust')
+      .map(({ certificate }) => certificate);
+    for (const name of ['Mailbox Root', 'Partner Root'])
+      assert.ok(
+        roots.some((each) => each.includes(name)),
+        `${name}: ${roots.join()}`,
+      );
     partners = new Map();
     for (const listener of listeners) listener();
     await until(async () => !(await published()).includes('partner acme'));

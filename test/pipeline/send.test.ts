@@ -14,7 +14,7 @@ import { configOf, fetchFrom, kindOf, MemorySpool, messageOf, never } from './su
 
 const config = configOf(`
 partners:
-  - { name: acme, addresses: [edi@partner.example], encrypt: false, sign: none }
+  - { name: acme, addresses: [edi@partner.example, a@own.example], encrypt: false, sign: none }
 `);
 const envelope = { from: 'us@example.net', to: ['edi@partner.example'] };
 const mail = Buffer.from('Subject: order\r\nContent-Type: text/plain\r\n\r\n4711\r\n');
@@ -320,6 +320,17 @@ partners:
       const { outcome, messages } = await send(taken, { windows: past, now });
       assert.deepEqual([kindOf(outcome), messages], ['suspend never-open', []]);
     });
+  });
+
+  it('same-name: sends nothing to an address that is none of the partner: another one may have its name by now', async () => {
+    for (const to of [['edi@elsewhere.example'], ['edi@partner.example', 'edi@elsewhere.example']]) {
+      const { outcome, messages } = await send(taken, { to });
+      assert.equal(kindOf(outcome), 'suspend partner-unknown');
+      assert.match(JSON.stringify(outcome), /edi@elsewhere\.example is no address of partner acme any more/);
+      assert.deepEqual(messages, []);
+    }
+    const { outcome } = await send(taken, { to: ['EDI@partner.example'] });
+    assert.deepEqual(outcome, { done: true });
   });
 
   it('suspends for a removed partner', async () => {
