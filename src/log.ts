@@ -103,6 +103,18 @@ export function cleanText(text: string, max: number): string {
     .slice(0, max);
 }
 
+const base64Word = /[A-Za-z0-9+/]{12,}={0,2}/g;
+
+/** Text of a server that may repeat what it was told: secrets, and base64 of them or a part of it, are masked. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const known = secrets.filter((secret) => secret !== '');
+  const encoded = known.map((secret) => Buffer.from(secret).toString('base64'));
+  let masked = text;
+  for (const form of [...encoded, ...known].sort((a, b) => b.length - a.length))
+    masked = masked.replaceAll(form, '***');
+  return masked.replace(base64Word, (word) => (encoded.some((form) => form.includes(word)) ? '***' : word));
+}
+
 /** How times are written: milliseconds since the epoch, or ISO 8601 in UTC. */
 export const logTimes = ['epoch', 'iso'] as const;
 export type LogTimes = (typeof logTimes)[number];

@@ -1,6 +1,6 @@
 import type { ImapFlow } from 'imapflow';
 import { SealpostError } from '../errors.ts';
-import { cleanText } from '../log.ts';
+import { cleanText, withoutSecrets } from '../log.ts';
 
 /** Lines, and their octets without literals, that a server may send during one command or while idle. */
 export const MAX_LINES = 20_000;
@@ -92,13 +92,7 @@ export class Watch {
 
   /** Text as one short line, without our secrets. */
   clean(text: string): string {
-    let masked = text;
-    for (const secret of this.#options.secrets) {
-      if (secret === '') continue;
-      for (const form of [secret, Buffer.from(secret).toString('base64')])
-        masked = masked.replaceAll(form, '***');
-    }
-    return cleanText(masked, MAX_WORDS);
+    return cleanText(withoutSecrets(text, this.#options.secrets), MAX_WORDS);
   }
 
   #end(why: string): void {

@@ -6,7 +6,7 @@ import { isLoopback } from '../config/index.ts';
 import { Body } from './body.ts';
 import { ClientError, rejectedOf, type Trace, traceLogger } from './dialogue.ts';
 import type { DsnParameters } from './dsn.ts';
-import { type Auth, type Credentials, logIn } from './login.ts';
+import { type Auth, type Credentials, logIn, secretsOf } from './login.ts';
 import {
   countTested,
   countTls,
@@ -127,7 +127,7 @@ export class Client {
       socketTimeout: SOCKET_TIMEOUT,
       ...(options.trace === undefined
         ? { logger: false }
-        : { logger: traceLogger(options.trace), transactionLog: true }),
+        : { logger: traceLogger(options.trace, login ? secretsOf(login) : []), transactionLog: true }),
       lmtp: options.lmtp === true,
       ...tlsOptions(options),
     });

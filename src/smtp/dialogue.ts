@@ -1,6 +1,6 @@
 /** The dialogue with a server, line by line and without secrets, and failures together with the server's reply. */
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
-import { cleanText, type Log } from '../log.ts';
+import { cleanText, type Log, withoutSecrets } from '../log.ts';
 
 /** Called with each line: `>` is what we say, `<` is what the server says. */
 export type Trace = (direction: '>' | '<', line: string) => void;
@@ -15,8 +15,13 @@ export function loggedDialogue(log: Log, about: Record<string, string>): Trace |
     log.debug({ ...about, direction, line: cleanText(line, longestLine) }, 'dialogue of a route');
 }
 
-/** A logger for nodemailer. Everything after AUTH is masked until the server has decided. */
-export function traceLogger(trace: Trace) {
+/**
+ * A logger for nodemailer. Everything after AUTH is masked until the server has decided; some servers repeat a command
+ * that they do not like.
+ *
+ * @param secrets that no line shows
+ */
+export function traceLogger(trace: Trace, secrets: readonly string[]) {
   let secret = false;
   const debug = (entry: unknown, ...text: unknown[]) => {
     const tnx: unknown = typeof entry === 'object' && entry !== null && 'tnx' in entry ? entry.tnx : '';
@@ -31,7 +36,7 @@ export function traceLogger(trace: Trace) {
       } else if (tnx === 'server') {
         // a challenge may repeat what we sent
         const goesOn = secret && line.startsWith('334');
-        trace('<', goesOn ? '334 ***' : line);
+        trace('<', goesOn ? '334 ***' : withoutSecrets(line, secrets));
         secret = goesOn;
       }
     }

@@ -1,4 +1,5 @@
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { withoutSecrets } from '../log.ts';
 import { type Challenge, loginHint, readChallenge, type TokenSource } from '../oauth/index.ts';
 
 /** How to log in: with a password, or with tokens. */
@@ -13,6 +14,15 @@ export interface Refusal {
   hint: string | undefined;
 }
 
+/** What is said to log in, and what of it is secret. */
+export function secretsOf(login: Credentials): string[] {
+  if ('token' in login) return [login.token, bearerOf(login)];
+  return [login.pass, `\0${login.user}\0${login.pass}`];
+}
+
+const bearerOf = ({ user, token }: { user: string; token: string }) =>
+  `user=${user}\x01auth=Bearer ${token}\x01\x01`;
+
 /** Logs in; resolves with the refusal if there is one. */
 export async function logIn(
   connection: SMTPConnection,
@@ -21,19 +31,24 @@ export async function logIn(
 ): Promise<Refusal | undefined> {
   if ('token' in login) return await bearerLogin(connection, host, login);
   const { user, pass } = login;
-  const error = await attempt(connection, { user, pass, credentials: { user, pass } });
+  const error = await attempt(connection, { user, pass, credentials: { user, pass } }, login);
   return error && { error, hint: hintFor(host, error) };
 }
 
-/** Resolves with the error of nodemailer, if any. */
-function attempt(connection: SMTPConnection, auth: Record<string, unknown>) {
-  return new Promise<SMTPConnection.SMTPError | undefined>((resolve) => {
+/** Resolves with the error of nodemailer, if any; a server that repeats our secrets in its reply is not quoted. */
+async function attempt(connection: SMTPConnection, auth: Record<string, unknown>, login: Credentials) {
+  const error = await new Promise<SMTPConnection.SMTPError | undefined>((resolve) => {
     connection.once('error', resolve);
-    connection.login(auth, (error) => {
+    connection.login(auth, (failed) => {
       connection.removeListener('error', resolve);
-      resolve(error ?? undefined);
+      resolve(failed ?? undefined);
     });
   });
+  if (error === undefined) return undefined;
+  const secrets = secretsOf(login);
+  error.message = withoutSecrets(error.message, secrets);
+  if (error.response !== undefined) error.response = withoutSecrets(error.response, secrets);
+  return error;
 }
 
 /**
@@ -43,14 +58,14 @@ function attempt(connection: SMTPConnection, auth: Record<string, unknown>) {
 async function bearerLogin(
   connection: SMTPConnection,
   host: string,
-  { user, token }: { user: string; token: string },
+  login: { user: string; token: string },
 ): Promise<Refusal | undefined> {
   const offered: unknown = Reflect.get(connection, '_supportedAuth');
   if (!Array.isArray(offered) || !offered.includes('XOAUTH2')) {
     const error = `${host} offers no login by token (XOAUTH2)`;
     return { error, hint: 'check host and port of the route, or use a password' };
   }
-  const response = Buffer.from(`user=${user}\x01auth=Bearer ${token}\x01\x01`).toString('base64');
+  const response = Buffer.from(bearerOf(login)).toString('base64');
   let challenge: Challenge | undefined;
   connection.customAuth.set('XOAUTH2', async ({ sendCommand }) => {
     let reply = await sendCommand(`AUTH XOAUTH2 ${response}`);
@@ -61,7 +76,7 @@ async function bearerLogin(
     }
     if (reply.status !== 235) throw new Error('the token was refused');
   });
-  const error = await attempt(connection, { user, method: 'XOAUTH2' });
+  const error = await attempt(connection, { user: login.user, method: 'XOAUTH2' }, login);
   return error && { error, hint: hintFor(host, error, { bearer: true, challenge }) };
 }
 
