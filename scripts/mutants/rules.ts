@@ -288,10 +288,17 @@ export const rules = [
     ],
     [
       'config/partner-rules.ts',
-      'return first.mtaSts && !mtaSts && !names && strengthOf(second) < 5;',
-      'return false;',
+      'if (first.mtaSts && !second.mtaSts && !namesServer(second) && strengthOf(second) < 5) return true;',
+      '',
       'smtp/failover~weaker',
       'a backup leaves out the policy that protects the first route',
+    ],
+    [
+      'config/partner-rules.ts',
+      'return namesServer(first) && second.host === undefined && strengthOf(second) < 5;',
+      'return false;',
+      'smtp/failover~weaker',
+      'who forges MX records gets the mail when the server that is written down cannot be reached',
     ],
     [
       'config/partner-rules.ts',

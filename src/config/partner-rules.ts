@@ -135,7 +135,7 @@ function checkBackup(first: Route, second: Route, at: SettingPath, report: Repor
     report([...at, 'folder'], 'is the folder of route', { hint: 'name another one' });
   if (first.folder === undefined && second.folder === undefined && isWeaker(second, first))
     report(at, 'has weaker TLS than route', {
-      hint: 'give it tls, ca, pins, dane and mtaSts that demand as much as those of route',
+      hint: 'give it host, tls, ca, pins, dane and mtaSts that demand as much as those of route',
     });
 }
 
@@ -165,10 +165,14 @@ function checkReadable({ encrypt, route, backup }: PartnerConfig, at: SettingPat
 function isWeaker(second: Route, first: Route): boolean {
   if (strengthOf(second) < strengthOf(first)) return true;
   // A policy says which servers are right, and that they have TLS. A route that names its server needs only the latter.
-  const { tls, host, mtaSts } = second;
-  const names = host !== undefined && (tls === 'required' || tls === 'implicit');
-  return first.mtaSts && !mtaSts && !names && strengthOf(second) < 5;
+  if (first.mtaSts && !second.mtaSts && !namesServer(second) && strengthOf(second) < 5) return true;
+  // Whoever forges MX records chooses the name that the certificate is for.
+  return namesServer(first) && second.host === undefined && strengthOf(second) < 5;
 }
+
+/** The certificate must be for a name that is written down. */
+const namesServer = ({ tls, host }: Route) =>
+  host !== undefined && (tls === 'required' || tls === 'implicit');
 
 /** What the partner publishes requires TLS even if the route would do without it. */
 function strengthOf({ tls, ca, pins, dane }: Route): number {

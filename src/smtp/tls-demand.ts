@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Dns } from '../net/index.ts';
+import { type Dns, DnsFailure } from '../net/index.ts';
 import { addressesOf, type HostAddresses, type Published, publishedFor } from './dane.ts';
 import { allowsHost, type StsPolicies, type StsPolicy } from './mta-sts.ts';
 import { type TlsDemand, TlsFault } from './tls-check.ts';
@@ -46,10 +46,16 @@ export interface Target {
   addresses: string[];
 }
 
-/** Errors: those of `demandFor`. */
+/** The resolver says that a host of MX records has no address. */
+export class NoAddress extends DnsFailure {}
+
+/** Errors: those of `demandFor`; `NoAddress`. */
 export async function targetFor(host: string, destination: Destination, parts: DemandParts): Promise<Target> {
   const { dns } = parts;
   const found = dns === undefined || isIP(host) !== 0 ? undefined : await addressesOf(host, dns);
+  // A host that the operator has written down may be one that only this machine knows.
+  if (found?.addresses.length === 0 && destination.domain !== undefined)
+    throw new NoAddress(`${host} has no address`);
   return { demand: await demandFor(host, destination, parts, found), addresses: found?.addresses ?? [] };
 }
 

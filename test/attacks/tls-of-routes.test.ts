@@ -272,6 +272,25 @@ describe('DNS with proof', { skip: skipWithoutUnbound() }, () => {
     }
   });
 
+  it('does not ask the system for a host of MX records that has no address', async () => {
+    const inner = unbound.dns();
+    const led: Dns = {
+      lookup: async (name, type) => {
+        if (name === 'localhost') return { records: [], secure: true, exists: false, name };
+        const answer = await inner.lookup(name, type);
+        if (type === 'MX')
+          for (const { data } of answer.records) Object.assign(data, { exchange: 'localhost' });
+        return answer;
+      },
+      close: () => {},
+    };
+    const result = await heard(() => via({}, led));
+    assert.deepEqual([result.outcome, server.lines], ['dns-failed', []]);
+    assert.match(result.reply, /localhost has no address/);
+    // One that is written down may be known to this machine alone.
+    assert.equal((await heard(() => via({ host: 'localhost' }, led))).outcome, 'sent');
+  });
+
   it('waits when the resolver is gone', async () => {
     const gone = await startUnbound([]);
     const dns = gone.dns();
