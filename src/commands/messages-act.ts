@@ -55,11 +55,11 @@ async function bulk(ids: string[], options: BulkOptions, act: Act): Promise<void
     for (let at = 0; at < chosen.length; at += atOnce)
       await Promise.all(
         chosen.slice(at, at + atOnce).map(async (id) => {
-          const error = await act
-            .do(queue.flow, id)
-            .then((did) => (did ? undefined : `${id} ${act.not}`), told);
-          if (error === undefined) done.push(id);
-          else failed.push({ id, error });
+          const said = await act.do(queue.flow, id).catch(told);
+          if (said === true) done.push(id);
+          else if (said !== false) failed.push({ id, error: said });
+          // Filters also find what is in hand, stands in line, or has just moved on.
+          else if (!filtered) failed.push({ id, error: `${id} ${act.not}` });
         }),
       );
     if (failed.length > 0) process.exitCode = 1;
@@ -198,7 +198,7 @@ export function addActs(command: Command): void {
       .action((ids: string[], options: BulkOptions) =>
         bulk(ids, options, {
           done: 'tried now',
-          not: 'has nothing that waits (a suspended message is resumed)',
+          not: 'has nothing that waits for an attempt: it is in hand, in line behind others, or suspended (resume it)',
           states: ['received', 'decoded', 'queued'],
           do: (flow, id) => flow.retry(id, actOf(options)),
         }),

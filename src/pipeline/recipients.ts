@@ -2,7 +2,7 @@
 import type { Client } from '../client/index.ts';
 import { AddressBook, type PartnerConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
-import { parseMailbox } from '../message/index.ts';
+import { comparableAddress, parseMailbox } from '../message/index.ts';
 
 /** A partner, at its first full address or at the given ones; or addresses, each of which belongs to one partner. */
 export type To =
@@ -87,7 +87,15 @@ export class PartnerBook {
   }
 }
 
-const distinct = (list: string[]) => [...new Set(list)];
+/** Each mailbox once, as it was written first: a server gives mail to one that is named twice perhaps twice. */
+function distinct(addresses: readonly string[]): string[] {
+  const first = new Map<string, string>();
+  for (const address of addresses) {
+    const key = comparableAddress(address) ?? address;
+    if (!first.has(key)) first.set(key, address);
+  }
+  return [...first.values()];
+}
 
 function firstAddress(partner: PartnerConfig): string {
   const address = partner.addresses.find((each) => !each.startsWith('@'));

@@ -231,4 +231,15 @@ describe('messages', { skip: skipWithout('openssl') }, () => {
     assert.match(none.stderr, /\[message-unknown\]\nhint: /);
     await run('messages', 'terminate', '--all', '--why', 'seen');
   });
+
+  it('retry by filters passes over what is in hand, and by id says that nothing waits', async () => {
+    const [busy, waits] = [await accept(queue, 'busy', 'hands'), await accept(queue, 'waits', 'hands')];
+    await queue.redis.lrem('{sealpost}:inbound:wait', 0, busy.id);
+    const all = await run('messages', 'retry', '--mailbox', 'hands', '--json');
+    assert.deepEqual([all.code, JSON.parse(all.stdout).ids], [0, [waits.id]]);
+    const named = await run('messages', 'retry', busy.id);
+    assert.equal(named.code, 1);
+    assert.match(named.stderr, /has nothing that waits/);
+    for (const { id } of [busy, waits]) await queue.flow.terminate(id, 'enough');
+  });
 });

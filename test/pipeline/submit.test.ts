@@ -219,7 +219,9 @@ describe('submit', () => {
   });
 
   it('makes one message for each partner, at its own recipients', async () => {
-    const recipients = ['edi@partner.example', 'a@own.example', 'in@own.example', 'a@own.example'];
+    // Two of them are the same mailbox, in other words.
+    const same = ['a@own.example', 'a@OWN.Example', '"a"@own.example'];
+    const recipients = ['edi@partner.example', 'a@own.example', 'in@own.example', ...same];
     const { result, entries } = await handIn(mail('From: us@example.net', '', 'x'), { to: { recipients } });
     assert.deepEqual(
       entries.map(({ partner, envelope }) => [partner, envelope.to]),
