@@ -144,6 +144,27 @@ export const flow = [
       'a job that ended is called back',
     ],
     [
+      'queue/steps.ts',
+      "if rcall('ZREM', all, job) == 1 then",
+      "if rcall('ZREM', all, '-' .. job) == 1 then",
+      'queue/held-back~place.of.its.route',
+      'a message never expires while its route is paused or down',
+    ],
+    [
+      'queue/recovery.ts',
+      'return after > 0 ? { ...outcome, untried: true, after } : outcome;',
+      'return outcome;',
+      'queue/recovery~probed.by.one',
+      'probes of a server that is down use up the attempts of a message',
+    ],
+    [
+      'queue/acts.ts',
+      'delivery_of(data).priority or',
+      'nil and',
+      'queue/order~is.resumed.is.its.own',
+      'a resumed message passes all others',
+    ],
+    [
       'queue/workers.ts',
       'const last = attempt >= retry.attempts;',
       'const last = attempt > retry.attempts;',

@@ -234,6 +234,27 @@ export const outbound = mutants('smtp', [
   ],
   [
     'smtp/tls-demand.ts',
+    'if (found?.addresses.length === 0 && destination.domain !== undefined)',
+    'if (found?.addresses.length === 1 && destination.domain === undefined)',
+    `${routes}~no.address`,
+    'the system is asked for a host that the validating resolver does not know',
+  ],
+  [
+    'smtp/send.ts',
+    '  const late = heldNow(message);\n',
+    '  const late = message && undefined;\n',
+    'smtp/send~may.still.leave',
+    'a message leaves that expired while its connection was opened',
+  ],
+  [
+    'smtp/login.ts',
+    'error.response = withoutSecrets(error.response, secrets);',
+    'error.response = String(error.response);',
+    'attacks/secrets-repeated',
+    'a server that repeats our password puts it into the ledger',
+  ],
+  [
+    'smtp/tls-demand.ts',
     "how: own.how === 'implicit' ? 'implicit' : 'required',",
     'how: own.how,',
     `${routes}~hides`,

@@ -37,8 +37,8 @@ export const replays = [
   ...mutants('queue', [
     [
       'queue/acts.ts',
-      "queue == 'outbound' and rcall('HGET', m, 'p') or nil",
-      'nil',
+      "now, rcall('HGET', m, 'p') or nil,",
+      'now, nil,',
       'attacks/replays~batches',
       'mail that waited for a certificate leaves in any order',
     ],

@@ -44,8 +44,8 @@ const left: readonly RegExp[] = [
   leases,
   /^(?:alive|metrics|events|polls|sick|states|tally|jobs|check)(?:$|:)/,
   /^(?:session|code|logins|seconds|tries|alerts|challenge)(?:$|:)/,
-  /^(?:rate|parked|routes|late|nudged|brought|from|folder|oauth|console-held|failures|inbound|handoff|outbound):/,
-  /^(?:clock|restore|backup|expiry:(?:due|lists|crls))$/,
+  /^(?:rate|parked|routes|late|probed|nudged|brought|from|folder|oauth|console-held|failures|inbound|handoff|outbound):/,
+  /^(?:clock|restore|backup|ends|expiry:(?:due|lists|crls))$/,
 ];
 
 /** Type of a key that is saved; `left` for one that is left out; undefined for an unknown one. */

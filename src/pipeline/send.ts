@@ -7,6 +7,7 @@ import { receivedField, sentTrace, type Tracer, traceField } from '../message/in
 import type { Windows } from '../partner/index.ts';
 import { codeOf } from '../profile/index.ts';
 import {
+  expired,
   type Facts,
   type Flow,
   type JobContext,
@@ -76,12 +77,14 @@ function notOf({ name }: PartnerConfig, recipient: string): Outcome {
 
 /** Why a message is not sent now: it is too early or too late. Nobody is asked, and no attempt counts. */
 function heldBack(
-  { delivery: { notBefore = 0, notAfter = Number.POSITIVE_INFINITY } = {} }: OutboundJob,
+  job: OutboundJob,
   { windows }: PartnerConfig,
   parts: Pick<SendParts, 'now' | 'opensAt'>,
 ): Outcome | undefined {
   const now = parts.now();
-  if (now > notAfter) return { suspend: 'expired', facts: { notAfter: new Date(notAfter).toISOString() } };
+  const over = expired(job, now);
+  if (over) return over;
+  const { notBefore = 0, notAfter = Number.POSITIVE_INFINITY } = job.delivery ?? {};
   const first = Math.max(now, notBefore);
   const due = windows ? parts.opensAt(windows, first) : first;
   if (due === null) return { suspend: 'never-open' };
@@ -118,6 +121,7 @@ async function sendTo(
       // keys are judged when the octets are made, which the sender does before it connects
       estimate,
       weight: estimate ?? job.octets.octets,
+      held: () => heldBack(job, partner, parts),
       octets: () => {
         const mail = below(ownFields(job, to, parts), encode(plain, options));
         if (keys.length === 0) return mail;

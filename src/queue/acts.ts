@@ -1,6 +1,7 @@
 /** What people and clients do with a message: one script each, which also writes the audit trail. */
 import { freeingScript, script } from '../redis/index.ts';
 import { jobs, jobsOf, lines, records } from './lua.ts';
+import { usualPriority } from './priority.ts';
 import { nudgeLasts } from './retry.ts';
 
 /**
@@ -60,8 +61,13 @@ for at = 1, #fields, 2 do
       rcall('HSET', m, 'j', job .. '\\n' .. data)
     else
       -- behind those of its partner that wait already: many may be put back to work in their order
-      add_job(queue, job, data, now, queue == 'outbound' and rcall('HGET', m, 'p') or nil)
+      if queue == 'outbound' then
+        add_job(queue, job, data, now, rcall('HGET', m, 'p') or nil, delivery_of(data).priority or ${usualPriority})
+      else
+        add_job(queue, job, data, now)
+      end
     end
+    if queue == 'outbound' then note_end(id, data) end
     rcall('HDEL', m, fields[at])
   end
 end
@@ -98,6 +104,7 @@ rcall('HDEL', m, 'n', 'x', 'o', 'c', 'h', 'j')
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'terminated', old[2], old[5], 0)
+rcall('ZREM', P .. ':ends', id)
 leave_line(id, now)
 return release(id, old[4], { 1 })
 `,

@@ -63,6 +63,9 @@ export interface FlowParts {
   stops: ReadonlySet<string>;
 }
 
+/** Milliseconds until a message is looked at again that has expired, and was not suspended. */
+const lookAgain = 10_000;
+
 /** The name of a suspended job in the record, because a message may have one for each destination. */
 function workName(queue: WorkQueue, job: Jobs[WorkQueue]): string {
   return queue === 'handoff' && 'destination' in job ? `handoff.${job.destination}` : queue;
@@ -203,6 +206,7 @@ export class RedisFlow implements Flow {
   async sent(job: OutboundJob, facts: Facts, end?: JobEnd): Promise<void> {
     const late = eventLine({ type: 'sent', at: this.#parts.now(), facts: { ...facts, late: true } });
     const args = [...this.#event(job.id, 'sent', facts), octetsToken(job.octets), late];
+    if (job.delivery?.notAfter !== undefined) args.push('1');
     await this.#happened(scripts.sent, args, end);
   }
 
@@ -234,6 +238,10 @@ export class RedisFlow implements Flow {
 
   async tendLines(): Promise<void> {
     await this.#run(scripts.tendLines, [this.#parts.now(), ...this.#parts.stops]);
+  }
+
+  async bringExpired(): Promise<void> {
+    await this.#run(scripts.bringExpired, [this.#parts.now(), lookAgain]);
   }
 
   /** In the form that the script `attribute` takes. */

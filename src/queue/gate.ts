@@ -64,8 +64,8 @@ export class Gate {
 
   /** A place, at once or soon; null if the job must be put back. */
   turn(name: string): Promise<Entry | null> {
+    this.forgo(name);
     const route = this.#route(name);
-    route.coming = Math.max(0, route.coming - 1);
     if (route.waiting.length === 0 && this.#room(route) > 0) return Promise.resolve(this.#admit(route));
     if (!this.#goesOn(route)) return Promise.resolve(null);
     return new Promise((resolve) => {
@@ -135,6 +135,12 @@ export class Gate {
   /** Jobs of a route were called back. */
   expect(name: string, jobs: number): void {
     this.#route(name).coming += jobs;
+  }
+
+  /** A job has come that needs no place. */
+  forgo(name: string): void {
+    const route = this.#route(name);
+    route.coming = Math.max(0, route.coming - 1);
   }
 
   /** A job that was called back and did not arrive: another process took it. */

@@ -29,6 +29,7 @@ export async function holdUnfinished(parts: { redis: Redis; prefix: string }, no
 
 export type { ClockFacts } from './clock-watch.ts';
 export type { Events, FollowedEvent } from './event-types.ts';
+export { expired } from './expiry.ts';
 export { type Attempts, attemptsOf, type Explanation, explanationsOf, hostSaid, saidOf } from './explain.ts';
 export type { InboundGuards } from './inbound-guards.ts';
 export { messageOf, routeOf } from './jobs.ts';

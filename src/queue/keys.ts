@@ -40,6 +40,8 @@ export interface Keys extends SpoolKeys {
   late(queue: QueueName, route: string): string;
   /** Set: routes that have such jobs. */
   lateRoutes(queue: QueueName): string;
+  /** Value: such a route was tried a short while ago. */
+  probed(queue: QueueName, route: string): string;
   /** Hash: how many messages of a day (since the epoch) were protected in which way, by code. */
   used(partner: string, day: number): string;
   /** Sorted set: messages of a client for a partner in strict order, by the name of the line. */
@@ -81,6 +83,7 @@ export function keysOf(prefix: string): Keys {
     parkedRoutes: (queue) => `${prefix}:routes:${queue}`,
     late: (queue, route) => `${prefix}:late:${queue}:${route}`,
     lateRoutes: (queue) => `${prefix}:late:${queue}`,
+    probed: (queue, route) => `${prefix}:probed:${queue}:${route}`,
     used: (partner, day) => `${prefix}:used:${partner}:${day}`,
     line: (name) => `${prefix}:line:${name}`,
     nudges: (queue) => `${prefix}:nudged:${queue}`,

@@ -26,10 +26,13 @@
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
  * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
  * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any.
+ *
+ * `ends` is a sorted set of outbound messages that expire, by when: they may wait where nobody looks at them.
  */
 import { createRequire } from 'node:module';
 import { SealpostError } from '../errors.ts';
 import { lifetimes } from '../redis/index.ts';
+import { usualPriority } from './priority.ts';
 
 /**
  * One of BullMQ's own scripts, to run inside ours: a job is added in the same transaction as the record, and only if
@@ -354,6 +357,15 @@ local function add_job(queue, id, data, now, route, priority)
     park(queue, route, id, order)
   end
 end
+-- What a client asked for, by the job of its message.
+local function delivery_of(data)
+  return cjson.decode(data).delivery or {}
+end
+-- When it expires, if it does.
+local function note_end(id, data)
+  local at = string.find(data, '"notAfter":', 1, true) and delivery_of(data).notAfter
+  if at then rcall('ZADD', P .. ':ends', string.format('%.0f', at), id) end
+end
 `;
 
 /**
@@ -380,7 +392,7 @@ local function advance(line, now)
       if old[2] and old[1] == 'queued' then
         local id, data = string.match(old[2], '^(%S+)\\n(.*)$')
         rcall('HDEL', record(first), 'j')
-        add_job('outbound', id, data, now, partner_of(line))
+        add_job('outbound', id, data, now, partner_of(line), ${usualPriority})
       end
       return
     end

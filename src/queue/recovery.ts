@@ -11,12 +11,15 @@ import type { Gate } from './gate.ts';
 import type { Keys } from './keys.ts';
 import { records } from './lua.ts';
 import { newNudge, nudgeLasts } from './retry.ts';
-import type { QueueName } from './types.ts';
+import type { Outcome, QueueName } from './types.ts';
 
 /** Milliseconds between looks for nudges, and for routes with such jobs. */
 const lookEvery = 500;
 /** Jobs that one call brings forward. */
 const batch = 1000;
+/** Jobs of a route among which the first is looked for, and milliseconds in which one is due anyway. */
+const looked = 16;
+const soon = 1000;
 
 /**
  * Arguments: queue, route, now, milliseconds until this may happen again (0: it is still the same time), nudge. Makes
@@ -53,6 +56,39 @@ return { 0, left }
 `,
 );
 
+/**
+ * queue, now, milliseconds until the next one, then routes. Where nothing waits for a place, nobody would try the route
+ * until the next attempt of one of its jobs, perhaps in an hour. So the first of them is due now, as a probe that does
+ * not count: `pb` of the job is when it was due.
+ */
+const bringProbes = freeingScript(
+  records,
+  `
+local queue, now, pause, any = ARGV[1], tonumber(ARGV[2]), ARGV[3], false
+local q, all = P .. ':' .. queue .. ':', P .. ':late:' .. queue
+for at = 4, #ARGV do
+  local route, first, due = ARGV[at], nil, nil
+  local key = all .. ':' .. route
+  if rcall('EXISTS', P .. ':parked:' .. queue .. ':' .. route) == 0
+    and rcall('SET', P .. ':probed:' .. queue .. ':' .. route, '1', 'PX', pause, 'NX') then
+    for _, id in ipairs(rcall('SRANDMEMBER', key, ${looked})) do
+      local score = rcall('ZSCORE', q .. 'delayed', id)
+      local planned = score and math.floor(score / 4096)
+      if planned and planned > now + ${soon} and not (due and due < planned) then first, due = id, planned end
+      if not score and rcall('EXISTS', q .. id) == 0 then rcall('SREM', key, id) end
+    end
+    if rcall('EXISTS', key) == 0 then rcall('SREM', all, route) end
+  end
+  if first then
+    rcall('HSET', q .. first, 'pb', string.format('%.0f', due))
+    rcall('ZADD', q .. 'delayed', 'XX', string.format('%.0f', now * 4096), first)
+    any = true
+  end
+end
+if any then rcall('ZADD', q .. 'marker', 0, '0') end
+`,
+);
+
 export interface RecoveryParts {
   /** The time of day, in milliseconds since the epoch. */
   now: () => number;
@@ -62,8 +98,8 @@ export interface RecoveryParts {
   gate: Pick<Gate, 'hurry'>;
   log: Log;
   /**
-   * Milliseconds until jobs of a route may be brought forward again. A server that fails every other time must not use
-   * up their attempts.
+   * Milliseconds until jobs of a route may be brought forward again, because a server that fails every other time must
+   * not use up their attempts. After as long, a route is probed for which nothing else is tried.
    */
   pause: number;
 }
@@ -90,19 +126,44 @@ export class Recovery {
     clearInterval(this.#timer);
   }
 
-  /** Call this before a job begins to wait because its route is down. */
-  async failed(route: string, id: string): Promise<void> {
-    const { redis, keys, queue, log } = this.#parts;
+  /**
+   * Call this before a job begins to wait because its route is down.
+   *
+   * @param rest milliseconds for which the other side wants to be left alone
+   */
+  async failed(route: string, id: string, rest = 0): Promise<void> {
+    const { redis, keys, queue, log, pause } = this.#parts;
     this.#late.add(route);
     try {
       // the routes last: whoever finds one there finds its jobs
       await guarded(
         'recovery',
-        Promise.all([redis.sadd(keys.late(queue, route), id), redis.sadd(keys.lateRoutes(queue), route)]),
+        Promise.all([
+          redis.set(keys.probed(queue, route), '1', 'PX', Math.ceil(Math.max(pause, rest))),
+          redis.sadd(keys.late(queue, route), id),
+          redis.sadd(keys.lateRoutes(queue), route),
+        ]),
       );
     } catch (err) {
       // it then waits for its delay
       log.debug({ err, queue }, 'could not remember a job of a route that is down');
+    }
+  }
+
+  /** The outcome of an attempt: as a probe that found the route down, it does not count. */
+  async asProbe(id: string, outcome: Outcome): Promise<Outcome> {
+    if (!('retry' in outcome) || outcome.peer !== 'down' || outcome.untried === true) return outcome;
+    const { redis, keys, queue, now, log } = this.#parts;
+    const job = `${keys.prefix}:${queue}:${id}`;
+    try {
+      const due = await guarded('recovery', redis.hget(job, 'pb'));
+      if (due === null) return outcome;
+      await guarded('recovery', redis.hdel(job, 'pb'));
+      const after = Number(due) - now();
+      return after > 0 ? { ...outcome, untried: true, after } : outcome;
+    } catch (err) {
+      log.debug({ err, queue }, 'could not see whether an attempt was a probe');
+      return outcome;
     }
   }
 
@@ -129,11 +190,11 @@ export class Recovery {
     }
   }
 
-  /** Takes nudges, and finds out which routes have jobs to bring forward. */
+  /** Takes nudges, finds out which routes have jobs to bring forward, and probes those for which nothing is tried. */
   async look(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
-    const { redis, keys, queue, gate, log } = this.#parts;
+    const { redis, keys, queue, gate, now, log, pause } = this.#parts;
     try {
       const [late, nudges] = await guarded(
         'recovery',
@@ -146,6 +207,8 @@ export class Recovery {
         this.#nudges.set(route, nudge);
         gate.hurry(route);
       }
+      if (late.length > 0)
+        await run(redis, keys.prefix, bringProbes, [queue, now(), pause, ...late], 'recovery');
     } catch (err) {
       log.debug({ err, queue }, 'could not look for routes that are back');
     } finally {

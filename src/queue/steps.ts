@@ -1,7 +1,10 @@
 /** The steps of a message, one script each; `lua.ts` says what a record is made of. Acts of people are in `acts.ts`. */
 import { freeingScript, type Script, script } from '../redis/index.ts';
 import { acts } from './acts.ts';
-import { ending, jobs, lines, records } from './lua.ts';
+import { ending, jobs, jobsOf, lines, records } from './lua.ts';
+
+/** Messages that have expired, of one look. */
+const mostExpired = 1000;
 
 /** A step that ends a job: by itself, and in one script with the end of the job and the next one (`ending`). */
 export interface Step {
@@ -110,6 +113,7 @@ local function accept(at, now)
   else
     add_job(queue, work, job, now, name, tonumber(ARGV[at + 11]))
   end
+  if queue == 'outbound' then note_end(id, job) end
   return 0
 end
 -- -2 if a message is known from another request, -3 if it may only be a repetition, and is none; else nothing. What
@@ -305,8 +309,8 @@ return release(id, old[2], { 1 })
 );
 
 /**
- * now, id, event, token of the octets, event if it comes too late. Returns 0 when it has already ended, else 1 and the
- * files to remove.
+ * now, id, event, token of the octets, event if it comes too late, '1' if it would have expired. Returns 0 when it has
+ * already ended, else 1 and the files to remove.
  */
 const sent = step(
   freeingScript,
@@ -320,6 +324,7 @@ count_used(old[7], ARGV[3], old[3], now)
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2], old[5], 0)
+if ARGV[6] == '1' then rcall('ZREM', P .. ':ends', id) end
 leave_line(id, now)
 return release(id, old[4], { 1 })
 `,
@@ -380,8 +385,52 @@ end
 `,
 );
 
+/**
+ * now, milliseconds until one is looked at again that is in hand, or waits for its next attempt. Gives messages that have
+ * expired to a worker, from where they wait for a place or in a line.
+ */
+const bringExpired = freeingScript(
+  records,
+  jobs(),
+  jobsOf,
+  `
+local now, again = tonumber(ARGV[1]), tonumber(ARGV[2])
+local q, all, ends = P .. ':outbound:', P .. ':parked:outbound', P .. ':ends'
+local any = false
+for _, id in ipairs(rcall('ZRANGEBYSCORE', ends, '-inf', string.format('(%.0f', now), 'LIMIT', 0, ${mostExpired})) do
+  local m = record(id)
+  local old = rcall('HMGET', m, 's', 'g', 'p', 'j')
+  local waits = old[1] == 'queued'
+  if waits and old[4] then
+    local job, data = string.match(old[4], '^(%S+)\\n(.*)$')
+    rcall('HDEL', m, 'j')
+    -- Without a route that it would wait for.
+    add_job('outbound', job, data, now)
+  elseif waits then
+    for _, each in ipairs(jobs_of(id, old[1], old[2])) do
+      local job = each[2]
+      local route = rcall('HGET', q .. job, 'rt') or old[3]
+      if rcall('ZREM', all, job) == 1 then
+        local key = all .. ':' .. route
+        rcall('ZREM', key, job)
+        if rcall('EXISTS', key) == 0 then rcall('SREM', P .. ':routes:outbound', route) end
+        -- As one that is called back: nobody puts it back for its route.
+        rcall('HSET', q .. job, 'rl', now)
+        rcall('RPUSH', q .. 'wait', job)
+        any = true
+      end
+    end
+  end
+  -- It goes when it is suspended: until then, it may come back to those that wait.
+  if waits then rcall('ZADD', ends, 'XX', string.format('%.0f', now + again), id) else rcall('ZREM', ends, id) end
+end
+if any then rcall('ZADD', q .. 'marker', 0, '0') end
+`,
+);
+
 export const scripts = {
   tendLines,
+  bringExpired,
   accept,
   decoded,
   handedOff,

@@ -39,8 +39,7 @@ export interface DsnRequest {
   recipients?: Record<string, { notify?: string[]; orcpt?: string }>;
 }
 
-/** Of a message that asks for none. */
-export const usualPriority = 5;
+export { usualPriority } from './priority.ts';
 
 /** When and how urgently a message leaves. */
 export interface DeliveryOptions {
@@ -399,6 +398,8 @@ export interface Flow {
    * settings do not say so any more. To be called now and then.
    */
   tendLines(): Promise<void>;
+  /** Has messages suspended that have expired where they wait for a place or in line. To be called now and then. */
+  bringExpired(): Promise<void>;
   /** As `Replays.release`. */
   replay(
     held: Held,

@@ -10,7 +10,7 @@ import { routeOf } from './jobs.ts';
 import type { Keys } from './keys.ts';
 import { records } from './lua.ts';
 import type { Routes } from './route-types.ts';
-import type { Jobs, Outcome, QueueName } from './types.ts';
+import type { Facts, Jobs, Outcome, QueueName } from './types.ts';
 
 /** For traces: `done`, or what failed. */
 export function outcomeText(outcome: Outcome): string {
@@ -18,11 +18,11 @@ export function outcomeText(outcome: Outcome): string {
   return 'retry' in outcome ? `retry ${outcome.retry}` : `suspend ${outcome.suspend}`;
 }
 
-/** Milliseconds until a message that has expired is reported as such; at least a tenth of a second. */
-export function untilExpired(data: Jobs[QueueName], now: number): number {
-  const { notAfter } = ('delivery' in data ? data.delivery : undefined) ?? {};
-  return notAfter === undefined ? Number.POSITIVE_INFINITY : Math.max(100, notAfter + 1 - now);
+/** What is said of a message that waits for a person: who has it, of all attempts. */
+export function withReached(facts: Facts | undefined, reached: readonly string[] = []): Facts | undefined {
+  return reached.length === 0 ? facts : { ...facts, reached: [...reached] };
 }
+
 export async function closeWorker(
   worker: Worker,
   connection: Redis,

@@ -11,6 +11,7 @@ import { connect, type DurableWrites, lifetimes, type RedisTarget, redisError } 
 import { noteOnSpan, queueTelemetry } from '../spans.ts';
 import { isStoreAway } from '../spool/index.ts';
 import { EndingWorker } from './ending-worker.ts';
+import { expired, untilExpired } from './expiry.ts';
 import { Gate } from './gate.ts';
 import { type JobEnd, JobLost } from './job-end.ts';
 import { JobLog } from './job-log.ts';
@@ -45,7 +46,7 @@ import {
   kindOf,
   noteAttempt,
   outcomeText,
-  untilExpired,
+  withReached,
 } from './worker-parts.ts';
 
 const jobsDone = counter('jobs_total', 'Jobs by queue and outcome (done, retry, suspend).', [
@@ -141,7 +142,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     handler: JobHandler<N>,
     options: WorkerOptions,
   ): Promise<QueueWorker> {
-    const { redis, target, keys, writes, ledger, log } = this.#parts;
+    const { redis, target, keys, writes, log } = this.#parts;
     const lockDuration = options.lockDuration ?? lifetimes.lock;
     const alone = options.suspectsAlone ?? false;
     const lane = alone ? new Suspects(true) : new Suspects(false, besidePatience);
@@ -178,6 +179,12 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
         if (stolen) await fetches.less();
         throw new DelayedError();
       };
+      const over = expired(job.data, this.#parts.now());
+      if (over) {
+        // Nobody is asked for it, so it needs no place of its route.
+        gate.forgo(route);
+        return await this.#expire(name, job, over.facts).finally(() => parking.refill(route));
+      }
       const entry = await gate.turn(route);
       if (entry === null) return await putBack();
       let isInLine = false;
@@ -186,7 +193,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
         peer = state;
       };
       try {
-        if (!isCurrent(name, job.data)) job.data = upgraded(name, job.data, await ledger.get(job.data.id));
+        await this.#upgrade(name, job);
         const end = worker.endOf(job, token, () => gate.rests(route) === 0 && !gate.isStopped(route));
         await this.#work(name, handler, job, { lane, signal: ended.signal, end, heard, recovery, sick });
       } catch (error) {
@@ -325,7 +332,8 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     const { untried = 0 } = data;
     const attempt = job.attemptsMade + 1 - untried;
     const last = attempt >= retry.attempts;
-    const outcome = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
+    const tried = await this.#attempt(name, data, () => handler(data, { attempt, last, signal, end }));
+    const outcome = await recovery.asProbe(job.id ?? '', tried);
     heard('done' in outcome ? 'works' : outcome.peer);
     noteAttempt(this.#parts.routes, name, data, outcome);
     noteOnSpan({ message: data.id, attempt, outcome: outcomeText(outcome) });
@@ -341,7 +349,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       await job.updateData({ ...job.data, reached: [...(data.reached ?? []), ...outcome.reached] });
     if (isInLine) throw new InLine();
     if ('retry' in outcome && outcome.peer === 'down' && (outcome.untried === true || !last))
-      await recovery.failed(routeOf(name, data), job.id ?? '');
+      await recovery.failed(routeOf(name, data), job.id ?? '', 'retry' in tried ? tried.after : 0);
     if ('retry' in outcome && outcome.untried === true) {
       await job.updateData({ ...job.data, ...marks, untried: untried + 1 });
       const after = outcome.after ?? retryDelay(attempt, retry);
@@ -361,17 +369,30 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
     await this.#giveUp(name, job, 'attempts-exhausted', facts, end);
   }
 
+  /** A job may be from an earlier version. */
+  async #upgrade<N extends QueueName>(name: N, job: Job<Jobs[N]>): Promise<void> {
+    if (isCurrent(name, job.data)) return;
+    job.data = upgraded(name, job.data, await this.#parts.ledger.get(job.data.id));
+  }
+
+  async #expire<N extends QueueName>(name: N, job: Job<Jobs[N]>, facts?: Facts): Promise<void> {
+    await this.#upgrade(name, job);
+    this.#count(name, 'suspend');
+    await this.#giveUp(name, job, 'expired', facts);
+  }
+
   /** The message waits for a person. A failed report is given up instead, so that no report is ever about a report. */
   async #giveUp(
     name: QueueName,
     job: Job<Jobs[QueueName]>,
     reason: string,
-    facts?: Facts,
+    given?: Facts,
     end?: JobEnd,
     from?: Attribution,
   ): Promise<void> {
     const { flow, ledger, log, names } = this.#parts;
     const { data } = job;
+    const facts = withReached(given, data.reached);
     if (name !== 'failures' && !('turn' in data)) {
       await flow.suspend(name, data, reason, facts, job.attemptsStarted, end, from);
       countMessage('suspended', name, data, names, { reason, from });
@@ -412,7 +433,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
   async #bringLateForward(queue: QueueName): Promise<void> {
     const { redis, keys, log, flow } = this.#parts;
     try {
-      if (queue === 'outbound') await flow.tendLines();
+      if (queue === 'outbound') await Promise.all([flow.tendLines(), flow.bringExpired()]);
       const count = await bringLateForward(
         redis,
         keys,

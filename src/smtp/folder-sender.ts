@@ -69,8 +69,9 @@ function createFolderSender({ folder, rate }: Pick<SenderParts, 'rate'> & { fold
         await volume.isLocal();
         const file = await volume.run(signal, async () => {
           await volume.prepare(Date.now());
-          return await write(message, envelope, signal);
+          return message.held?.() ?? (await write(message, envelope, signal));
         });
+        if (typeof file !== 'string') return file;
         sendResults.inc({ status: 'sent' }, envelope.to.length);
         return { done: true, facts: { host: null, folder, file } };
       } catch (error) {

@@ -13,7 +13,7 @@ import { countOctets, eightBitRefusal, type MakeOctets, Prepared, Unsendable } f
 import { type Hop, hopsFor } from './route.ts';
 import { heldByRate, type OutboundMessage, type Sender, type SenderParts } from './sender.ts';
 import { countTls, TlsFault } from './tls-check.ts';
-import { type DemandParts, type Destination, type Target, targetFor } from './tls-demand.ts';
+import { type DemandParts, type Destination, NoAddress, type Target, targetFor } from './tls-demand.ts';
 
 function authOf({ route, readSecret, tokens }: SenderParts): Auth | undefined {
   const { user, password, oauth2 } = route;
@@ -186,7 +186,7 @@ function demandFault(host: string, error: unknown): Answer {
     return deferred('tls-failed', factsOf(host, null, error.message));
   }
   if (!(error instanceof DnsFailure)) throw error;
-  countTls('dane', 'dnssec-invalid');
+  if (!(error instanceof NoAddress)) countTls('dane', 'dnssec-invalid');
   return deferred('dns-failed', factsOf(host, null, error.message));
 }
 
@@ -260,6 +260,8 @@ async function tryHost(
   signal: AbortSignal,
   message: PreparedMessage,
 ): Promise<{ answer: Answer; next: boolean }> {
+  const early = heldNow(message);
+  if (early !== undefined) return early;
   const ready = await message.prepared.get();
   let taken: { client: Client; reused: boolean };
   try {
@@ -269,6 +271,11 @@ async function tryHost(
     return { answer: failure(options.host, asClientError(error), false), next: true };
   }
   const { client, reused } = taken;
+  const late = heldNow(message);
+  if (late !== undefined) {
+    pool.keep(client);
+    return late;
+  }
   const { envelope } = message;
   const fits = await fit(client, message, ready).catch((error: unknown) => {
     pool.keep(client);
@@ -306,6 +313,12 @@ async function tryHost(
     const answer = brokeOff ?? failure(options.host, failed, failed.passed === 'all' && failed.code === null);
     return { answer, next: false };
   }
+}
+
+/** Time has passed since the message was begun. Another host would get it no sooner. */
+function heldNow({ held }: OutboundMessage): { answer: Answer; next: boolean } | undefined {
+  const outcome = held?.();
+  return outcome && { answer: { outcome, rejected: [] }, next: false };
 }
 
 function factsOf(host: string | null, code: number | null, reply: string, possibleDuplicate = false): Facts {

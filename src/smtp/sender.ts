@@ -24,6 +24,11 @@ export interface OutboundMessage {
   estimate?: number | undefined;
   /** Approximate octets that count towards the rate of the route. Default: `estimate`. */
   weight?: number | undefined;
+  /**
+   * Why it may not leave now, if so: it has expired, or its service window has closed. Asked before each connection and
+   * transaction, because servers that do not answer take minutes.
+   */
+  held?: (() => Outcome | undefined) | undefined;
 }
 
 export interface Sender {
@@ -36,6 +41,7 @@ export interface Sender {
    *    comes at the start of the message, no connection was opened.
    *
    * - `rate-limited`, `inLine`: the rate of the route is used up, and nothing was begun.
+   * - what `held` says: nobody was given it.
    *
    * Where a message is tried again or refused, `reached` lists the recipients that have it nevertheless.
    *

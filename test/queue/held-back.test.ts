@@ -89,9 +89,11 @@ describe('a message that waits for its time', () => {
   it('is suspended when it expires, not with the retry an hour later', async () => {
     const id = await submit('acme', { notAfter: Date.now() + 1500 });
     const suspended = async () => (await stateOf(id)) === 'suspended';
-    assert.deepEqual(await working({ retry: 'send-failed', facts: {} }, suspended), ['acme']);
+    const reached = ['edi@acme.example'];
+    assert.deepEqual(await working({ retry: 'send-failed', facts: {}, reached }, suspended), ['acme']);
     const record = await queue.ledger.get(id);
     assert.equal(record?.reason, 'expired');
+    assert.deepEqual(record?.events.at(-1)?.facts.reached, reached, 'who has it all the same is said');
     assert.deepEqual(
       record?.events.map(({ type }) => type),
       ['queued', 'retried', 'suspended'],
@@ -100,6 +102,29 @@ describe('a message that waits for its time', () => {
     await queue.flow.resume(id);
     const again = async () => (await stateOf(id)) === 'suspended';
     assert.deepEqual(await working({ done: true, facts: {} }, again), []);
+  });
+});
+
+describe('a message that waits for a place of its route', () => {
+  it('is suspended when it expires, and asks nobody; the one behind it waits on', async () => {
+    await queue.routes.follow();
+    await queue.routes.pause('partner', 'acme', { by: 'test', at: Date.now(), why: '' });
+    await until(() => Promise.resolve(queue.routes.isPaused('partner', 'acme')));
+    const [late, other] = [await submit('acme', { notAfter: Date.now() + 1500 }), await submit('acme', {})];
+    const sent = await submit('globex', { notAfter: Date.now() + 86_400_000 });
+    const done = async () => {
+      await queue.flow.bringExpired();
+      return (await stateOf(late)) === 'suspended' && (await stateOf(sent)) === 'sent';
+    };
+    assert.deepEqual(await working({ done: true, facts: {} }, done), ['globex']);
+    assert.equal((await queue.ledger.get(late))?.reason, 'expired');
+    assert.equal(await stateOf(other), 'queued');
+    assert.deepEqual(await queue.redis.zrange('{sealpost}:parked:outbound', '0', '-1'), [other]);
+    assert.equal(await queue.redis.zscore('{sealpost}:ends', sent), null, 'it cannot expire any more');
+    await queue.routes.resume('partner', 'acme');
+    await until(() => Promise.resolve(!queue.routes.isPaused('partner', 'acme')));
+    const left = async () => (await stateOf(other)) === 'sent';
+    assert.deepEqual(await working({ done: true, facts: {} }, left), ['acme']);
   });
 });
 

@@ -75,7 +75,7 @@ const all = (ids: string[], state: string) => async () =>
   (await Promise.all(ids.map(stateOf))).every((each) => each === state);
 
 const nothingLeft = async () => {
-  for (const key of ['line:*', 'lines', 'outbound:o*'])
+  for (const key of ['line:*', 'lines', 'ends', 'outbound:o*'])
     assert.deepEqual(await queue.redis.keys(`{sealpost}:${key}`), [], key);
 };
 
@@ -153,6 +153,32 @@ describe('mail in strict order', () => {
     await nothingLeft();
   });
 
+  it('lets one expire that stands behind a message that is suspended, and no other', async () => {
+    const bad = await submit('stop');
+    answers.set(bad, { suspend: 'send-refused', facts: {} });
+    const late = await submit('stop', { notAfter: Date.now() + 1000 });
+    const behind = await submit('stop', { notAfter: Date.now() + 86_400_000 });
+    await work();
+    await until(all([bad], 'suspended'));
+    await until(async () => {
+      await queue.flow.bringExpired();
+      return (await stateOf(late)) === 'suspended';
+    });
+    const { reason, events = [] } = (await queue.ledger.get(late)) ?? {};
+    assert.deepEqual([reason, events.map(({ type }) => type)], ['expired', ['queued', 'suspended']]);
+    await queue.flow.tendLines();
+    assert.deepEqual([await stateOf(bad), await stateOf(behind)], ['suspended', 'queued']);
+    assert.deepEqual(order, [bad]);
+    await queue.flow.terminate(bad, 'enough');
+    await until(all([behind], 'sent'));
+    // Resumed, it expires again.
+    await queue.flow.resume(late);
+    await until(all([late], 'suspended'));
+    assert.deepEqual(order, [bad, behind]);
+    await queue.flow.terminate(late, 'enough');
+    await nothingLeft();
+  });
+
   it('leaves a message that is suspended behind, if it is to skip', async () => {
     const ids = await submitSome('skip', 3);
     const [bad = '', ...behind] = ids;
@@ -227,6 +253,31 @@ describe('mail in strict order', () => {
 });
 
 describe('priority', () => {
+  it('of a message that is resumed is its own: it passes nobody who waits', async () => {
+    const [nine, five] = [await submit('any', { priority: 9 }), await submit('any')];
+    for (const id of [nine, five]) answers.set(id, { suspend: 'send-refused', facts: {} });
+    await work();
+    await until(all([nine, five], 'suspended'));
+    await queue.routes.pause('partner', 'any', { by: 'test', at: Date.now(), why: '' });
+    const parked = () => queue.redis.zrange('{sealpost}:parked:outbound:any', '0', '-1');
+    const ids: string[] = [];
+    await until(async () => {
+      ids.push(await submit('any'));
+      await sleep(50);
+      const held = await parked();
+      const sent = await Promise.all(ids.map(async (id) => (await stateOf(id)) === 'sent'));
+      return held.length > 0 && ids.every((id, at) => sent[at] || held.includes(id));
+    });
+    const before = await parked();
+    await queue.flow.resume(nine);
+    await queue.flow.resume(five);
+    const last = await submit('any');
+    assert.deepEqual(await parked(), [...before, `${five}.outbound.1`, last, `${nine}.outbound.1`]);
+    for (const id of [nine, five]) answers.delete(id);
+    await queue.routes.resume('partner', 'any');
+    await until(all([...before, nine, five, last], 'sent'));
+  });
+
   it('orders the mail of a partner that waits for a place, then arrival does', async () => {
     const first = await submit('any');
     answers.set(first, { retry: 'send-failed', facts: {}, peer: 'down' });

@@ -69,6 +69,39 @@ describe('messages for a server that was down', () => {
     assert.deepEqual(await queue.redis.keys('{sealpost}:late:*'), []);
   });
 
+  it('are probed by one of them after a while where nothing else is tried, and no attempt counts', async () => {
+    await queue.redis.flushdb();
+    attempts.clear();
+    down.add('acme');
+    const ids = await submitSome('acme', 2);
+    const worker = await work();
+    const count = () => ids.reduce((sum, id) => sum + (attempts.get(id) ?? 0), 0);
+    await until(async () => count() === 2 && (await delayed()) === 2);
+    // The five minutes after a failure, and the pause of the gate.
+    const pass = async () => {
+      await queue.redis.del('{sealpost}:probed:outbound:acme');
+      await queue.redis.hset('{sealpost}:nudged:outbound', 'acme', `test ${count()}`);
+    };
+    for (const tries of [3, 4]) {
+      await pass();
+      await until(async () => count() === tries && (await delayed()) === 2);
+      for (const due of await queue.ledger.due(ids))
+        assert.ok(due && due - Date.now() > 60_000, 'the next attempt is where it was');
+    }
+    for (const id of ids) {
+      const events = (await queue.ledger.get(id))?.events;
+      assert.deepEqual(
+        events?.map(({ type }) => type),
+        ['queued', 'retried'],
+      );
+    }
+    down.delete('acme');
+    await pass();
+    await until(allSent(ids));
+    assert.equal(count(), 6);
+    await worker.close(1000);
+  });
+
   it('are not brought forward again and again by a server that fails every other time', async () => {
     await queue.redis.flushdb();
     down.add('acme');

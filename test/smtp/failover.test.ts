@@ -122,6 +122,19 @@ describe('a backup route', () => {
     assert.equal(await send(), 'backup');
   });
 
+  it('does not get what expired while the first server was tried', async () => {
+    const { first, second, sender } = await pair({ failures: 1, time: 600_000 });
+    first.stopped = true;
+    const octets = async function* () {
+      yield Buffer.from('Subject: x\r\n\r\nbody\r\n');
+    };
+    const envelope = { from: 'a@own.example', to: ['a@p.example'] };
+    const held = (): Outcome | undefined => (first.asked > 0 ? { suspend: 'expired', facts: {} } : undefined);
+    const outcome = await sender.send({ envelope, octets, held });
+    assert.deepEqual(outcome, { suspend: 'expired', facts: { backup: true }, peer: undefined });
+    assert.deepEqual([first.asked, second.asked], [1, 0]);
+  });
+
   it('of two partners, one that is down costs the other nothing', async () => {
     const [sick, healthy] = [
       await pair({ failures: 1, time: 1000 }),
@@ -242,8 +255,29 @@ describe('the TLS of a backup', () => {
       ['{ tls: opportunistic, mtaSts: true }', '{ tls: required }'],
       ['{ mtaSts: true }', '{ tls: required }'],
       ['{ host: a.example, tls: opportunistic, dane: required }', '{ host: b.example }'],
+      // Whoever forges MX records chooses the name that the certificate is for.
+      ['{ host: a.example }', '{ tls: required }'],
+      ['{ host: a.example, tls: implicit, port: 465 }', '{ mtaSts: true }'],
     ] as const)
       assert.equal(problems(route, backup), 1, `${route} ${backup}`);
+  });
+
+  it('of each pair of policies, is the same or a stronger one', () => {
+    const ranked: [number, string][] = [
+      [0, 'tls: none'],
+      [1, 'tls: opportunistic, dane: off'],
+      [2, 'tls: opportunistic'],
+      [3, 'tls: required, dane: off'],
+      [4, 'tls: implicit'],
+      [5, 'ca: ca.pem'],
+      [5, 'dane: required'],
+      [6, pin],
+    ];
+    for (const [strength, first] of ranked)
+      for (const [other, second] of ranked) {
+        const pair = [`{ host: a.example, ${first} }`, `{ host: b.example, ${second} }`] as const;
+        assert.equal(problems(...pair), other < strength ? 1 : 0, pair.join(' '));
+      }
   });
 
   it('is accepted if it is as strong or stronger', () => {
@@ -255,6 +289,10 @@ describe('the TLS of a backup', () => {
       ['{ tls: opportunistic, mtaSts: true }', '{ tls: opportunistic, mtaSts: true }'],
       ['{ mtaSts: true }', '{ host: b.example }'],
       ['{ mtaSts: true }', '{ dane: required }'],
+      ['{ host: a.example }', '{ dane: required }'],
+      ['{ host: a.example }', '{ ca: ca.pem }'],
+      ['{ host: a.example, tls: opportunistic }', '{ tls: opportunistic }'],
+      ['{ tls: required }', '{ host: b.example }'],
       ['{ host: a.example }', '{ host: b.example, tls: opportunistic, dane: required }'],
     ] as const)
       assert.equal(problems(route, backup), 0, `${route} ${backup}`);

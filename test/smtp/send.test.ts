@@ -405,6 +405,53 @@ describe('smtp sender', () => {
     server.stop();
   });
 
+  it('asks before each connection and transaction whether a message may still leave', async () => {
+    const [began, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let [connections, taken] = [0, 0];
+    const server = await scripted({
+      onConnect: (_session, done) => {
+        connections += 1;
+        done();
+      },
+      onData: (stream, _session, done) => {
+        taken += 1;
+        began.resolve();
+        stream.resume().on('end', () => void release.promise.then(() => done()));
+      },
+    });
+    const made = createSender({
+      route: { host: '127.0.0.1', port: server.port, tls: 'none', connections: 1 },
+      ...{ readSecret: () => '', name: 'us.example.org' },
+    });
+    const expired = { suspend: 'expired', facts: { notAfter: 'then' } } as const;
+    const first = made.send(message());
+    await began.promise;
+    let over = false;
+    const second = made.send({ ...message(), held: () => (over ? expired : undefined) });
+    over = true;
+    release.resolve();
+    assert.ok('done' in (await first));
+    assert.deepEqual(await second, { ...expired, peer: undefined });
+    assert.equal(taken, 1, 'it waited for the connection, and nobody was asked');
+    made.close();
+
+    // Time passes while the connection is opened.
+    const asked = connections;
+    let questions = 0;
+    const early = { retry: 'not-yet', untried: true, after: 1000 } as const;
+    const other = createSender({
+      route: { host: '127.0.0.1', port: server.port, tls: 'none', connections: 1 },
+      ...{ readSecret: () => '', name: 'us.example.org' },
+    });
+    const held = () => (++questions > 1 ? early : undefined);
+    assert.deepEqual(await other.send({ ...message(), held }), { ...early, peer: undefined });
+    assert.deepEqual([connections, taken], [asked + 1, 1]);
+    assert.ok('done' in (await other.send(message())), 'the connection is kept');
+    assert.equal(connections, asked + 1);
+    other.close();
+    server.stop();
+  });
+
   it('sends nothing twice by itself when a kept connection breaks in the middle of a message', async () => {
     let begun = 0;
     let data = false;

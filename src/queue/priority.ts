@@ -1,0 +1,2 @@
+/** Of a message that asks for none. */
+export const usualPriority = 5;
