@@ -10,6 +10,7 @@ COPY src ./src
 COPY workers ./workers
 COPY profiles ./profiles
 COPY scripts/bundle.ts ./scripts/bundle.ts
+COPY scripts/bundle ./scripts/bundle
 COPY docs/partner.schema.json ./docs/partner.schema.json
 RUN npm run build && npm prune --omit=dev --omit=optional
 

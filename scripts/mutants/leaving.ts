@@ -176,4 +176,34 @@ export const leaving = [
       'a supervisor removes the configuration in force of another container',
     ],
   ]),
+  ...mutants('daemon', [
+    [
+      'scripts/bundle/loader.ts',
+      'if (head.build !== this.#build || head.digest !== digestOf(code)) return;',
+      'if (head.build !== this.#build) return;',
+      'library/bundle-loader~damaged',
+      'a program runs code that the disk has damaged',
+    ],
+    [
+      'scripts/bundle/loader.ts',
+      'if (head.build !== this.#build || head.digest !== digestOf(code)) return;',
+      'if (head.digest !== digestOf(code)) return;',
+      'library/bundle-loader~another.build',
+      'a program runs code of another version',
+    ],
+    [
+      'scripts/bundle/loader.ts',
+      'return kept?.state === state ?',
+      'return kept !== undefined ?',
+      'library/bundle-loader~says.now',
+      'a program runs what its file said before it was changed',
+    ],
+    [
+      'scripts/bundle/lazy-builtins.ts',
+      'return declared === 1 && !isOther ? uses : undefined;',
+      'return declared === 1 ? uses : undefined;',
+      'library/lazy-builtins~left.as',
+      'the published program calls what is no function',
+    ],
+  ]),
 ];

@@ -17,13 +17,13 @@ export interface Mutant {
 export type Row = readonly [file: string, find: string, replace: string, tests: string, why: string];
 
 /**
- * The mutants of a room; files are relative to `src/`, unless they begin with `workers/` or `bin/`, tests are separated
- * by spaces.
+ * The mutants of a room; files are relative to `src/`, unless they begin with `workers/`, `bin/` or
+ * `scripts/`, tests are separated by spaces.
  */
 export function mutants(room: string, rows: readonly Row[]): Mutant[] {
   return rows.map(([file, find, replace, tests, why]) => ({
     room,
-    file: /^(?:workers|bin)\//.test(file) ? file : `src/${file}`,
+    file: /^(?:workers|bin|scripts)\//.test(file) ? file : `src/${file}`,
     find,
     replace,
     tests: tests.split(' '),

@@ -7,23 +7,31 @@ import { isSecret, schemaAt } from './shape.ts';
 /** Every secret in the configuration. They are found through the schema, so none is forgotten. */
 export function secretsOf(config: Config): [SettingPath, Secret][] {
   const found: [SettingPath, Secret][] = [];
-  const visit = (value: unknown, path: SettingPath) => {
-    if (typeof value !== 'object' || value === null) return;
+  // one path for all, because there may be thousands of partners with a hundred settings each
+  const path: (string | number)[] = [];
+  const visit = (value: object) => {
     const secret = asSecret(value);
-    // not before this is called, because there may be thousands of partners
     const schema = secret && schemaAt(configSchema, path, config);
     if (secret !== undefined && schema !== undefined && isSecret(schema)) {
-      found.push([path, secret]);
+      found.push([[...path], secret]);
       return;
     }
-    for (const [key, each] of Object.entries(value))
-      visit(each, [...path, Array.isArray(value) ? Number(key) : key]);
+    const isList = Array.isArray(value);
+    for (const [key, each] of isList ? value.entries() : Object.entries(value)) {
+      if (typeof each !== 'object' || each === null) continue;
+      path.push(key);
+      visit(each);
+      path.pop();
+    }
   };
-  visit(config, []);
+  visit(config);
   return found;
 }
 
+/** A file or a variable, and nothing beside it: partners have thousands of certificates with a file. */
 function asSecret(value: object): Secret | undefined {
+  const keys = Object.keys(value);
+  if (keys.length !== 1) return undefined;
   if ('file' in value && typeof value.file === 'string') return { file: value.file };
   return 'env' in value && typeof value.env === 'string' ? { env: value.env } : undefined;
 }

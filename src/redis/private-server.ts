@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, chmod, lstat, open, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { connect as connectSocket } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -176,18 +177,25 @@ async function withStartLock<T>(folder: string, deadline: number, work: () => Pr
   }
 }
 
-async function answers(url: string, log: Log): Promise<boolean> {
-  const probe = connect({ url, commandTimeout: 1000 }, 'producer', log, 'probe');
-  try {
-    await new Promise<void>((resolve) => {
-      probe.once('ready', resolve);
-      probe.once('error', () => resolve());
-      setTimeout(resolve, 1000).unref();
+/**
+ * Whether the server answers a PING, and is not still loading its file. Asked on a plain socket: a client of Redis waits
+ * a second when it is refused, or when the server says that it loads.
+ */
+function answers({ socket: path }: Paths): Promise<boolean> {
+  return new Promise((resolve) => {
+    let said = '';
+    const socket = connectSocket(path, () => socket.write('PING\r\n'));
+    const end = () => {
+      socket.destroy();
+      resolve(said.startsWith('+PONG\r\n'));
+    };
+    socket.setTimeout(1000, end);
+    socket.on('error', end).on('close', end);
+    socket.on('data', (chunk) => {
+      said += chunk.toString('latin1');
+      if (said.includes('\n')) end();
     });
-    return probe.status === 'ready' && (await probe.ping().catch(() => '')) === 'PONG';
-  } finally {
-    await disconnect(probe);
-  }
+  });
 }
 
 /** The server's last messages. Errors in its settings go to its output, everything later to its log. */
@@ -238,7 +246,7 @@ export async function startPrivateServer(
   return await withStartLock(paths.folder, deadline, async () => {
     const running = await runningPid(paths);
     const pid = running ?? (await launch(paths, options));
-    while (!(await answers(url, quiet))) {
+    while (!(await answers(paths))) {
       const gone = !isAlive(pid);
       if (gone || performance.now() > deadline) {
         const why = gone ? 'ended' : 'does not answer';
@@ -252,7 +260,7 @@ export async function startPrivateServer(
           broken ? { hint } : {},
         );
       }
-      await sleep(25);
+      await sleep(10);
     }
     // the server syncs the files in its append-only folder, but not the entry of that folder
     await syncFolder(paths.folder);

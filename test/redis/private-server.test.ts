@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -87,6 +87,28 @@ describe('private server', () => {
     assert.ok(new URL(server.url).pathname.length < 100);
     await server.stop();
     await rm(dirname(new URL(server.url).pathname), { recursive: true, force: true });
+  });
+
+  it('is there when it has loaded its file, not before', async () => {
+    const folder = await tempFolder();
+    const first = await startPrivateServer(folder);
+    const redis = connect({ url: first.url, commandTimeout: 2000 }, 'worker', log);
+    for (let key = 0; key < 20; key++) await redis.set(`k${key}`, 'x');
+    await disconnect(redis);
+    await first.stop();
+    // microseconds for each key
+    const second = await startPrivateServer(folder, { settings: { 'key-load-delay': '20000' } });
+    const again = connect({ url: second.url, commandTimeout: 2000 }, 'worker', log);
+    try {
+      // without a connection that waits for the end of loading by itself
+      assert.match(await again.info('persistence'), /^loading:0\r?$/m);
+      assert.equal(await again.dbsize(), 20);
+      const words = await readFile(join(folder, 'redis', 'redis.log'), 'utf8');
+      assert.equal(words.match(/ready to accept connections/gi)?.length, 2);
+    } finally {
+      await disconnect(again);
+      await second.stop();
+    }
   });
 
   it('says why it did not come up', async () => {
