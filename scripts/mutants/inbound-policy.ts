@@ -18,6 +18,13 @@ export const inboundPolicy = [
       'any trusted signer proves the partner that From names',
     ],
     [
+      'partner/sender.ts',
+      'const possible = first.length < 2 ? first :',
+      'const possible = first.length < 2 || !named.some((each) => each && first.includes(each)) ? first.slice(0, 1) :',
+      'partner/directory',
+      'the first of several partners that share a certificate is taken for the one that signed',
+    ],
+    [
       'partner/assess.ts',
       'if (!isRead && suspended !== undefined) return suspended;',
       '',
@@ -97,6 +104,20 @@ export const inboundPolicy = [
       'what was not accepted makes its correction a duplicate',
     ],
     [
+      'pipeline/decode.ts',
+      "return { suspend: 'mail-loop', facts: { message: loop }, from };",
+      "return { suspend: 'mail-loop', facts: { message: loop } };",
+      'pipeline/decode~handed.on',
+      'the list of a partner does not find its mail that is suspended as a loop',
+    ],
+    [
+      'pipeline/decode.ts',
+      "new Set(['policy-refused', 'policy-trusted', 'policy-bound'])",
+      "new Set(['policy-refused'])",
+      'daemon/signer-revocation',
+      'mail is suspended for want of trust while the list of its authority is away',
+    ],
+    [
       'pipeline/explanation.ts',
       "if (job.envelope.from === '' || headers.some(isAutomatic))",
       'if (headers.some(isAutomatic))',
@@ -139,6 +160,20 @@ export const inboundPolicy = [
       '',
       'queue/attribution',
       'a message stays in the list of the partner that it was taken for',
+    ],
+    [
+      'queue/lua.ts',
+      'if owner == partner and before and',
+      'if before and',
+      'queue/attribution',
+      'mail that came before its partner was configured never counts as its traffic',
+    ],
+    [
+      'queue/workers.ts',
+      'if (from !== undefined) await flow.attribute(data.id, from);',
+      '',
+      'daemon/signer-revocation',
+      'the list of a partner does not find its mail that waits to be judged',
     ],
     [
       'queue/flow.ts',

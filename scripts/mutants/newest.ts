@@ -98,15 +98,15 @@ export const newest = [
     ],
     [
       'partner/sender.ts',
-      'const claimed = distinct([signing, ...named])',
+      'const claimed = distinct([signing, ...undecided, ...named])',
       'const claimed = distinct([signing])',
       'attacks/requirements-evaded',
       'what a partner requires is evaded by a message without a signature',
     ],
     [
       'partner/sender.ts',
-      'named.find((each) => each !== undefined && first.includes(each)) ?? first[0]',
-      'first[0]',
+      'first.length < 2 ? first : distinct(named).filter((each) => first.includes(each))',
+      'first.slice(0, 1)',
       'partner/directory',
       'of two partners with one certificate always the first',
     ],

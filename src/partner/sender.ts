@@ -23,7 +23,7 @@ export interface SignerReport {
  *   Only this proves anything.
  * - `address`: the From field says so, which anyone can write.
  * - `conflict`: signer, From and Sender do not agree, or cannot be read. The partner is the one whose certificate
- *   signed; without such a signature there is none.
+ *   signed; without such a signature, or if several have that certificate, there is none.
  */
 export type PartyProof = 'signature' | 'address' | 'conflict';
 
@@ -56,15 +56,20 @@ export function senderOf(
     valid && thumbprint !== null ? directory.bySigner(thumbprint) : [],
   );
   const first = pinned.find((owners) => owners.length > 0) ?? [];
-  // Several entries may have the same certificate; the address then decides.
-  const signing = named.find((each) => each !== undefined && first.includes(each)) ?? first[0];
+  // Several entries may have the same certificate: the address then decides, or nobody knows which of them signed.
+  const possible = first.length < 2 ? first : distinct(named).filter((each) => first.includes(each));
+  const signing = possible.length === 1 ? possible[0] : undefined;
+  const undecided = signing === undefined ? first : [];
   const certified = signers.map(({ valid, trusted, emails }) =>
     valid && trusted ? distinct(emails.map((email) => directory.byAddress(email))) : [],
   );
-  const fault = faultOf({ authors, named, signing, signers: [...pinned, ...certified], directory });
+  const fault = faultOf({
+    ...{ authors, named, signing, undecided, directory },
+    signers: [...pinned, ...certified],
+  });
   // an address proves nothing: if anything is wrong, it names nobody
   const partner = signing ?? (fault === undefined ? named[0] : undefined);
-  const claimed = distinct([signing, ...named]);
+  const claimed = distinct([signing, ...undecided, ...named]);
   // a certificate that has ended, or may not be used any more, still says whose it is, and proves nothing
   const isSigned = signers.some((signer, at) => {
     const isOwn = partner !== undefined && pinned[at]?.includes(partner) === true;
@@ -88,12 +93,14 @@ interface Found {
   named: readonly (PartnerConfig | undefined)[];
   /** The partner whose pinned certificate signed. */
   signing: PartnerConfig | undefined;
+  /** The partners whose certificate signed, if they share it and From does not say which it is. */
+  undecided: readonly PartnerConfig[];
   /** For each signer, the partners it may speak for: by its certificate, or by the addresses in it. */
   signers: readonly (readonly PartnerConfig[])[];
   directory: PartnerDirectory;
 }
 
-function faultOf({ authors, named, signing, signers, directory }: Found): Sender['fault'] {
+function faultOf({ authors, named, signing, undecided, signers, directory }: Found): Sender['fault'] {
   const invalid = (message: string) => ({ code: 'sender-invalid', message }) as const;
   const refused = (message: string) => ({ code: 'policy-refused', message }) as const;
   if (authors.fault !== undefined) return invalid(authors.fault);
@@ -102,6 +109,10 @@ function faultOf({ authors, named, signing, signers, directory }: Found): Sender
   const partner = signing ?? addressed[0];
   const names = (list: readonly PartnerConfig[]) => list.map(({ name }) => name).join(' and ');
 
+  if (undecided.length > 0)
+    return refused(
+      `the certificate that signed the message is one of partners ${names(undecided)}, and its From field does not say which`,
+    );
   const foreign = addressed.filter((each) => each !== partner);
   if (signing !== undefined && foreign.length > 0)
     return refused(

@@ -68,6 +68,29 @@ describe('senderOf', () => {
     assert.deepEqual(of(['aa'], ['bills@acme.example']), ['acme-bills', 'signature', undefined]);
     assert.deepEqual(of(['aa'], ['orders@acme.example']), ['acme', 'signature', undefined]);
   });
+  it('takes a shared certificate for nobody where the address does not say whose it is', () => {
+    for (const from of [
+      ['x@unknown.example'],
+      ['a@big.example'],
+      ['x@unknown.example', 'a@big.example'],
+      ['bills@acme.example', 'orders@acme.example'],
+    ])
+      assert.deepEqual(of(['aa'], from), [undefined, 'conflict', 'policy-refused'], from.join());
+    const signer = { thumbprint: 'aa', emails: [], valid: true, trusted: true };
+    const { claimed, fault } = senderOf(directory, authorsOf('From: x@unknown.example'), [signer]);
+    assert.deepEqual(
+      claimed.map(({ name }) => name),
+      ['acme', 'acme-bills'],
+      'the requirements of both count',
+    );
+    assert.match(
+      fault?.message ?? '',
+      /one of partners acme and acme-bills, and its From field does not say which/,
+    );
+    // beside the certificate of one of them, or of somebody else
+    assert.deepEqual(of(['aa', 'dd'], ['x@unknown.example']), [undefined, 'conflict', 'policy-refused']);
+    assert.deepEqual(of(['bb', 'aa'], ['a@big.example']), ['big', 'conflict', 'policy-refused']);
+  });
   it('says when signer and address are two, and when two partners sign', () => {
     assert.deepEqual(of(['bb'], ['orders@acme.example']), ['big', 'conflict', 'policy-refused']);
     assert.deepEqual(of(['bb'], ['x@unknown.example']), ['big', 'conflict', 'policy-refused']);
