@@ -72,7 +72,7 @@ export const profiles = [
   ...mutants('queue', [
     [
       'queue/lua.ts',
-      'if before and string.find(before, \'"used":"\' .. code .. \'"\', 1, true) then return end',
+      'if owner == partner and before and string.find(before, \'"used":"\' .. code .. \'"\', 1, true) then return end',
       '',
       'queue/used~once',
       'a message that was suspended and resumed counts twice',

@@ -147,21 +147,21 @@ async function judged(
   const discard = () => discarded(decoded, draft);
   const { pieces, header } = decoded;
   const outer = outerBlock(header, messageLimitsOf(options));
-  const loop = loopOf(outer, parts.trace, job.mailbox);
-  if (loop !== undefined) {
-    await discard();
-    return { suspend: 'mail-loop', facts: { message: loop } };
-  }
   const read = readSender(decoded, messageLimitsOf(options), partners);
   const { headers, sender } = read;
-  parts.harvest?.take(job.id, decoded.signers, matchedKeys(read.verdict));
-  const used = usedIn(read.verdict);
-  const code = used && codeOf('inbound', used, sender.by === 'address');
   const from: Attribution = {
     partner: sender.partner ? partnerKey(sender.partner) : null,
     partnerBy: sender.by ?? null,
     ...keptSubject(mailbox, sender, headers),
   };
+  const loop = loopOf(outer, parts.trace, job.mailbox);
+  if (loop !== undefined) {
+    await discard();
+    return { suspend: 'mail-loop', facts: { message: loop }, from };
+  }
+  parts.harvest?.take(job.id, decoded.signers, matchedKeys(read.verdict));
+  const used = usedIn(read.verdict);
+  const code = used && codeOf('inbound', used, sender.by === 'address');
   const whole = isWhole(read.verdict);
   const listed = decoded.parts(whole);
   const found = { ...read, job, mailbox, outer, used, code, at: options.at, parts: listed };
@@ -247,12 +247,14 @@ async function keepOut(
   if (fate.fate === 'accept') throw new SealpostError('internal', 'an accepted message is not kept out');
   const { job, mailbox, verdict, outer, fields } = found;
   const { code, message } = fate;
-  const unasked = fate.fate === 'drop' || code !== 'policy-refused' ? undefined : unaskedSigner(found);
+  const unasked = fate.fate !== 'drop' && aboutTrust.has(code) ? unaskedSigner(found) : undefined;
   if (unasked !== undefined)
     return {
-      ...{ retry: 'signer-revocation', facts: { ...factsOf(verdict, found.code), message: unasked } },
+      // what protected it is counted when it is judged
+      ...{ retry: 'signer-revocation', facts: { ...factsOf(verdict, undefined), message: unasked } },
       // not earlier, because nobody would be asked again
       after: askedAgainAfter,
+      from,
     };
   const explained = tell && (await explain(job, mailbox, [outer, fields], tell));
   const id = explained && 'id' in explained ? explained.id : undefined;
@@ -273,6 +275,9 @@ async function keepOut(
   const waits = keys === undefined ? {} : { keys };
   return { suspend: code, facts: { ...facts, ...unexplained, detail, ...waits }, from };
 }
+
+/** Codes of rules that a signer of whom nothing is known falls short of. */
+const aboutTrust: ReadonlySet<string> = new Set(['policy-refused', 'policy-trusted', 'policy-bound']);
 
 /**
  * Why nobody could say whether the signer's certificate was revoked. Given only if nothing else is wrong with the

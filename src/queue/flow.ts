@@ -197,6 +197,10 @@ export class RedisFlow implements Flow {
     await this.#release(await this.#step(scripts.dropped, args, end));
   }
 
+  async attribute(id: string, from: Attribution): Promise<void> {
+    await this.#run(scripts.attributed, [id, ...this.#attributed(id, from)]);
+  }
+
   async contentOf(id: string): Promise<DecodedRefs | null> {
     const { redis, keys } = this.#parts;
     const refs = await guarded('flow', redis.hget(keys.message(id), 'c'));

@@ -235,11 +235,12 @@ local function attribute(m, id, received, before, partner, by)
 end
 -- Counts how a message was protected (the fact \`used\` of its event), once for each message, by partner and day:
 -- \`used:PARTNER:DAY\` is a hash of codes. It has room for 64; further ones count as \`*\`, so that nobody can fill it. Of
--- these, 16 are for mail that only claims to be from the partner (\`c\`): anybody can write it.
-local function count_used(partner, event, before, now)
+-- these, 16 are for mail that only claims to be from the partner (\`c\`): anybody can write it. What was nobody's or
+-- another partner's (\`owner\`) when it was decoded before has not been counted for this one.
+local function count_used(partner, event, before, owner, now)
   local code = string.match(event, '"used":"([^"\\\\]+)"')
   if not code or not partner or partner == '' or partner == '-' then return end
-  if before and string.find(before, '"used":"' .. code .. '"', 1, true) then return end
+  if owner == partner and before and string.find(before, '"used":"' .. code .. '"', 1, true) then return end
   local key = P .. ':used:' .. partner .. ':' .. math.floor(now / 86400000)
   if rcall('HINCRBY', key, code, 1) > 1 then return end
   local room, claimed = 64 + rcall('HEXISTS', key, '*') - rcall('HLEN', key), 16

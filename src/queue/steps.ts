@@ -189,7 +189,7 @@ local octets = tonumber(old[5] or 0) + tonumber(ARGV[9])
 local fields = { 's', 'decoded', 'u', now, 'e', joined(m, old[4], ARGV[3]), 'k', kept,
   'n', (#ARGV - first + 1) / 3, 'c', ARGV[8], 'o', octets }
 attribute(m, id, old[3], old[7], ARGV[4], ARGV[5])
-count_used(ARGV[4], ARGV[3], old[4], now)
+count_used(ARGV[4], ARGV[3], old[4], old[7], now)
 -- Jobs of an earlier turn may not be gone yet: with the same id these would be ignored.
 local turn = ''
 if old[6] then turn = '.' .. old[6] end
@@ -277,7 +277,7 @@ if ARGV[8] then
   loud = false
 end
 attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
-count_used(ARGV[3], ARGV[5], old[4], now)
+count_used(ARGV[3], ARGV[5], old[4], old[6], now)
 rcall('HDEL', m, 'o')
 rcall('HSET', m, 's', 'delivered', 'u', now, 'e', joined(m, old[4], ARGV[5]))
 move(id, 'received', 'delivered', old[3], old[5], 0)
@@ -300,7 +300,7 @@ local m = record(id)
 local old = rcall('HMGET', m, 's', 'k', 'a', 'e', 'o', 'p')
 if old[1] ~= 'received' or not holds(old[2], ARGV[6]) then return { 0 } end
 attribute(m, id, old[3], old[6], ARGV[3], ARGV[4])
-count_used(ARGV[3], ARGV[5], old[4], now)
+count_used(ARGV[3], ARGV[5], old[4], old[6], now)
 rcall('HDEL', m, 'o')
 rcall('HSET', m, 's', 'terminated', 'u', now, 'e', joined(m, old[4], ARGV[5]))
 move(id, 'received', 'terminated', old[3], old[5], 0)
@@ -320,7 +320,7 @@ local m = record(id)
 local old = rcall('HMGET', m, 's', 'a', 'e', 'k', 'o', 'x', 'p')
 if late(m, old[1], old[3], old[4], ARGV[4], ARGV[5]) or not old[1] or finished[old[1]] then return { 0 } end
 rcall('HDEL', m, 'x', 'w:outbound', 'o')
-count_used(old[7], ARGV[3], old[3], now)
+count_used(old[7], ARGV[3], old[3], old[7], now)
 no_reason(id, old[6])
 rcall('HSET', m, 's', 'sent', 'u', now, 'e', joined(m, old[3], ARGV[3]))
 move(id, old[1], 'sent', old[2], old[5], 0)
@@ -357,7 +357,19 @@ if keys then rcall('HSET', m, 'q', keys) end
 move(id, old[1], 'suspended', old[2], old[4])
 if ARGV[11] == '1' then leave_line(id, now) end
 attribute(m, id, old[2], old[9], ARGV[12], ARGV[13])
-count_used(ARGV[12], ARGV[3], old[3], now)
+count_used(ARGV[12], ARGV[3], old[3], old[9], now)
+return 1
+`,
+);
+
+/** id, who sent it (as in `attribute`), for a message that waits to be judged. */
+const attributed = script(
+  records,
+  `
+local id = ARGV[1]
+local m = record(id)
+local old = rcall('HMGET', m, 's', 'a', 'p')
+if old[1] == 'received' then attribute(m, id, old[2], old[3], ARGV[2], ARGV[3]) end
 return 1
 `,
 );
@@ -438,5 +450,6 @@ export const scripts = {
   dropped,
   sent,
   suspend,
+  attributed,
   ...acts,
 };

@@ -367,6 +367,8 @@ export interface Flow {
     outcome: Attribution & { event: 'dropped' | 'refused'; facts: Facts },
     end?: JobEnd,
   ): Promise<void>;
+  /** Records who sent an inbound message that is not decided yet; nothing if it has ended. */
+  attribute(id: string, from: Attribution): Promise<void>;
   /** The decoded content and its result, while they are kept. */
   contentOf(id: string): Promise<DecodedRefs | null>;
   /** Records `sent` and removes the octets. */
@@ -437,6 +439,8 @@ export type Outcome =
       untried?: boolean;
       /** It has not begun: it waits for the rate of its route, in its place among the others. */
       inLine?: boolean;
+      /** Inbound: who sent it, if that was found out. */
+      from?: Attribution;
       /** What the attempt showed about the route as a whole; absent if it was not tried. */
       peer?: PeerState | undefined;
       reached?: JobMarks['reached'];

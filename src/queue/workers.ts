@@ -366,7 +366,7 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       return await this.#giveUp(name, job, suspend, facts, end, from);
     }
     const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
-    await this.#giveUp(name, job, 'attempts-exhausted', facts, end);
+    await this.#giveUp(name, job, 'attempts-exhausted', facts, end, outcome.from);
   }
 
   /** A job may be from an earlier version. */
@@ -474,16 +474,17 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
   async #retry(
     queue: QueueName,
     data: Jobs[QueueName],
-    { retry: reason, facts: more = {}, after = 0 }: Extract<Outcome, { retry: string }>,
+    { retry: reason, facts: more = {}, after = 0, from }: Extract<Outcome, { retry: string }>,
     attempt: number,
   ): Promise<never> {
-    const { ledger, retry, names } = this.#parts;
+    const { flow, ledger, retry, names } = this.#parts;
     const planned = Math.max(retryDelay(attempt, retry), Math.min(after, retry.maxDelay));
     const delay = Math.min(planned, untilExpired(data, this.#parts.now()));
     const facts = { queue, reason, attempt, delay, ...more };
     const now = this.#parts.now();
+    if (from !== undefined) await flow.attribute(data.id, from);
     await ledger.note(data.id, { type: 'retried', at: now, facts });
-    countMessage('retried', queue, data, names, { reason });
+    countMessage('retried', queue, data, names, { reason, from });
     this.#said.retried(queue, data, { reason, attempt, at: now + delay, facts: more });
     throw new RetryLater(reason, delay);
   }

@@ -46,6 +46,11 @@ describe('the list of an authority that is away', { skip: skipWithout('openssl')
             ...{ name: 'orders', addresses: ['orders@own.example'], require: ['signed'] },
             destinations: [{ type: 'directory', path: join(world.folder, 'inbox') }],
           },
+          {
+            ...{ name: 'ruled', addresses: ['ruled@own.example'] },
+            policy: { require: ['trusted', 'bound'], shortfall: 'refuse' },
+            destinations: [{ type: 'directory', path: join(world.folder, 'inbox') }],
+          },
         ],
         // Who waits for the next attempt waits long: the test says when.
         retry: { attempts: 2, firstDelay: '1h', maxDelay: '1h' },
@@ -61,8 +66,10 @@ describe('the list of an authority that is away', { skip: skipWithout('openssl')
 
   const signer = (path: string, email = 'edi@partner.example') =>
     world.party(email, { extensions: [listAt(web.url(path))] });
-  const accepted = async (by: Party, header = partnerHeader()) =>
-    await daemon.accept(world.mail(textEntity(`by ${by.email}`), { signer: by, header }));
+  const accepted = async (by: Party, header = partnerHeader(), to = 'orders') =>
+    await daemon.accept(world.mail(textEntity(`by ${by.email}`), { signer: by, header }), {
+      to: [`${to}@own.example`],
+    });
   /** Until the first attempt has failed. */
   const waits = async (id: string) => {
     const retried = await daemon.waitFor('it waits for the list', async () =>
@@ -82,6 +89,13 @@ describe('the list of an authority that is away', { skip: skipWithout('openssl')
     const [good, revoked, never] = [await sent('good'), await sent('revoked'), await sent('never')];
     const ids = [good.id, revoked.id, never.id] as const;
     for (const id of ids) await waits(id);
+    const listed = async () => {
+      const { messages } = await daemon.queue.ledger.list({ partner: 'partner', direction: 'inbound' });
+      return messages.map(({ id }) => id).filter((id) => ids.includes(id));
+    };
+    assert.deepEqual((await listed()).sort(), [...ids].sort(), 'what waits is in the list of its partner');
+    const ruled = await accepted(signer('/ruled.crl'), partnerHeader(), 'ruled');
+    await waits(ruled);
     web.answers.set('/good.crl', world.ca.crl({ revoked: [revoked.certificate] }));
     web.answers.set('/revoked.crl', world.ca.crl({ revoked: [revoked.certificate] }));
     // other processes, which do not know that the list was away a moment ago
@@ -95,6 +109,13 @@ describe('the list of an authority that is away', { skip: skipWithout('openssl')
       [away.reason, away.events.at(-1)?.facts.last],
       ['attempts-exhausted', 'signer-revocation'],
     );
+    assert.deepEqual([away.partner, away.partnerBy], ['partner', 'address']);
+    assert.deepEqual((await listed()).sort(), [...ids].sort());
+    // counted once, when it was judged
+    const [counted] = (await daemon.queue.ledger.used('partner', 2, Date.now())).filter(({ code }) =>
+      code.startsWith('i'),
+    );
+    assert.equal(counted?.messages, 1);
   });
 
   it('is asked once about a broken signature, and about a stranger', async () => {

@@ -244,6 +244,8 @@ describe('decode', () => {
         assert.equal(kindOf(outcome), kind);
         if (kind === 'done') continue;
         assert.deepEqual([decoded.length, spool.open_, spool.stored.size], [0, 0, 1]);
+        // lists by partner find it all the same
+        assert.deepEqual('suspend' in outcome && outcome.from, { partner: 'acme', partnerBy: 'address' });
       }
     }
   });

@@ -77,6 +77,34 @@ describe('the partner of an inbound message', () => {
     assert.deepEqual([record?.partner, record?.partnerBy], [null, null]);
   });
 
+  it('is found while the message waits to be judged, and stays when that is given up', async () => {
+    const job = await arrived('waits');
+    await queue.flow.attribute(job.id, { ...of('waiting', 'address'), subject: 'a subject' });
+    assert.deepEqual(await listed('waiting'), [[job.id, 'address']]);
+    await suspend(job);
+    assert.deepEqual(await listed('waiting'), [[job.id, 'address']]);
+    await queue.flow.terminate(job.id, 'no more');
+    // by a process that lost its lock
+    await queue.flow.attribute(job.id, of('late', 'signature'));
+    assert.deepEqual(await listed('late'), []);
+  });
+
+  it('is whose traffic it counts for, also if it was nobody’s when it was decoded first', async () => {
+    const used = async (partner: string) =>
+      (await queue.ledger.used(partner, 2, Date.now())).map(({ code, messages }) => [code, messages]);
+    const judged = async (job: InboundJob, from: Attribution) => {
+      await queue.flow.suspend('inbound', job, 'policy-refused', { used: 'iZ' }, 1, undefined, from);
+      await queue.flow.decodeAgain(job.id);
+    };
+    const job = await arrived('counted');
+    await judged(job, of(null, null));
+    await judged(job, of('new', 'signature'));
+    await judged(job, of('new', 'signature'));
+    assert.deepEqual(await used('new'), [['iZ', 1]]);
+    await judged(job, of('newer', 'signature'));
+    assert.deepEqual([await used('new'), await used('newer')], [[['iZ', 1]], [['iZ', 1]]]);
+  });
+
   it('stands beside the outbound messages to it, in one list', async () => {
     const writer = queue.intake.begin();
     await writer.write(Buffer.from('to both'));
