@@ -52,7 +52,13 @@ export {
   type RevocationState,
   readRevocationState,
 } from './recipient-revocation.ts';
-export { type AttachmentFacts, type Evidence, type Shortfall, shortfallsOf } from './rules.ts';
+export {
+  type AttachmentFacts,
+  type Evidence,
+  type Shortfall,
+  type ShortfallCode,
+  shortfallsOf,
+} from './rules.ts';
 export { type PartyProof, type Sender, senderOf } from './sender.ts';
 export { Shown, type ShownFact, type SignedMail, shownBy } from './shown.ts';
 export { policiesOf, type Tellable, tellable } from './tellable.ts';

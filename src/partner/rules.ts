@@ -19,9 +19,15 @@ export interface AttachmentFacts {
   name: string | null;
 }
 
+/** The codes of the rules; `policy-refused` and `policy-profile` are of other settings. */
+export type ShortfallCode = Exclude<
+  Extract<ErrorCode, `policy-${string}`>,
+  'policy-refused' | 'policy-profile'
+>;
+
 /** A rule that a message falls short of. */
 export interface Shortfall {
-  readonly code: ErrorCode;
+  readonly code: ShortfallCode;
   /** For the operator. It names nothing that can be read in the message. */
   readonly message: string;
   /** For the partner: how to mend it. It depends on the configuration alone. */

@@ -7,7 +7,7 @@ import { daemonClient } from '../client/index.ts';
 import { type MailboxConfig, type PartnerConfig, partnerKey } from '../config/index.ts';
 import { isOfClass, SealpostError, toErrorInfo } from '../errors.ts';
 import type { HeaderBlock } from '../message/index.ts';
-import type { Tellable } from '../partner/index.ts';
+import type { ShortfallCode, Tellable } from '../partner/index.ts';
 import type { InboundGuards, InboundJob } from '../queue/index.ts';
 import { Outgoing, type SubmitParts, submit } from './submit.ts';
 
@@ -83,6 +83,22 @@ export function isAutomatic({ fields }: HeaderBlock): boolean {
   });
 }
 
+/** What was wrong, for the partner: it says no more than the code. */
+const wrongs: Readonly<Record<ShortfallCode, string>> = {
+  'policy-encrypted': 'It was not encrypted.',
+  'policy-signed': 'It had no valid signature.',
+  'policy-trusted': 'Its signature was not one that we trust.',
+  'policy-bound': 'It was not signed with a certificate of its sender.',
+  'policy-aead': 'It was not encrypted with an authenticated cipher.',
+  'policy-weak': 'An algorithm or a key was too weak.',
+  'policy-header-protection': 'Its header was not protected.',
+  'policy-algorithm': 'An algorithm was none that we accept.',
+  'policy-key-size': 'A key was too small.',
+  'policy-signing-time': 'Its signing time was missing, too old, or in the future.',
+  'policy-duplicate': 'It was sent before.',
+  'policy-attachments': 'Its attachments were not as agreed.',
+};
+
 interface ExplanationFacts {
   from: string;
   to: PartnerConfig['addresses'][number];
@@ -95,7 +111,8 @@ interface ExplanationFacts {
 /** Of the message, it contains only the Message-ID, if that is harmless, and the time of arrival. */
 export function explanationMail({ from, to, job, shortfalls, at }: ExplanationFacts): Buffer {
   const messageId = harmlessId(job.messageId);
-  const demands = [...new Set(shortfalls.map(({ demand }) => demand))];
+  // several policies may ask for the same
+  const mended = new Map(shortfalls.map(({ code, demand }) => [demand, wrongs[code]]));
   const lines = [
     `From: <${from}>`,
     `To: <${to}>`,
@@ -115,9 +132,9 @@ export function explanationMail({ from, to, job, shortfalls, at }: ExplanationFa
     ...(messageId === null ? [] : [`  Message-ID: ${messageId}`]),
     `  received:   ${new Date(job.receivedAt).toISOString()}`,
     '',
-    'Please change this, and send it again:',
+    'What was wrong, and how to mend it before you send it again:',
     '',
-    ...demands.map((demand) => `- ${demand}`),
+    ...[...mended].flatMap(([demand, wrong]) => [`- ${wrong}`, `  ${demand}`]),
   ];
   return Buffer.from(lines.map((line) => `${line}\r\n`).join(''));
 }

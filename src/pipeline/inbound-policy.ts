@@ -115,8 +115,7 @@ async function repetition(
   return {
     code: 'policy-duplicate',
     message: `message ${holder} of partner ${partner.name} was the same`,
-    demand:
-      'You have sent this message before: do not send it again, or give it another content and Message-ID.',
+    demand: 'Do not send it again, or give it another content and Message-ID.',
     fate: rule.action === 'flag' ? 'pass' : rule.action,
   };
 }

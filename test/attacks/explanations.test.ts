@@ -202,8 +202,14 @@ describe('explanations of refused messages', () => {
     assert.equal(mail.record.client, 'sealpost');
     assert.match(mail.text, /^Auto-Submitted: auto-replied\r$/m);
     assert.match(mail.text, /^In-Reply-To: <p1@big\.example>\r$/m);
-    assert.match(mail.text, /^- Encrypt it for the certificate that we gave you\.\r$/m);
-    assert.match(mail.text, /^- Send it without attachments\.\r$/m);
+    const [, why] = mail.text.split('before you send it again:\r\n\r\n');
+    assert.deepEqual(why?.split('\r\n'), [
+      '- It was not encrypted.',
+      '  Encrypt it for the certificate that we gave you.',
+      '- Its attachments were not as agreed.',
+      '  Send it without attachments.',
+      '',
+    ]);
   });
 
   it('are sent where require would suspend the message as well', async () => {
