@@ -182,6 +182,37 @@ describe('a new certificate that arrives in mail', () => {
     assert.equal(await approvedOnceDue(hijacked), false);
   });
 
+  it('look-alike: the same subject, serial number and address with another key, or of another authority, is approved by no rule', async () => {
+    const { serialNumber } = old.certificate;
+    const like = {
+      ...{
+        commonName: 'Acme EDI',
+        email: 'edi@acme.example',
+        serial: BigInt(`0x${serialNumber.toString('hex')}`),
+      },
+      freshKey: true,
+    };
+    const otherCa = authority('Other Public Root');
+    // called as the authority of the partner alone, with its own list
+    const namesakeCa = createTestCa('Acme Own Root');
+    lists.set('http://crl.example/namesake', () => namesakeCa.crl());
+    keys.anchors.push(otherCa.ca.certificate, namesakeCa.certificate);
+    try {
+      await openHarvest();
+      const namesake = namesakeCa.issue({ ...like, extensions: [listAt('http://crl.example/namesake')] });
+      for (const certificate of [publicCa.issue(like), otherCa.issue(like), namesake]) {
+        assert.ok(certificate.certificate.subjectDer.equals(old.certificate.subjectDer));
+        await receive([certificate]);
+        const entry = entryOf(certificate);
+        assert.deepEqual([entry?.state, entry?.rule, entry?.partner], ['waiting', null, 'acme']);
+        assert.match(entry?.findings.join('\n') ?? '', /another key/);
+        assert.equal(await approvedOnceDue(certificate), false);
+      }
+    } finally {
+      keys.anchors.splice(-2);
+    }
+  });
+
   it('parses certificates of its partner and those with its key, and of nobody else', async () => {
     parsedOfBeta = 0;
     const offered = publicCa.issue({ commonName: 'Acme EDI 2', email: 'edi@acme.example', freshKey: true });

@@ -166,6 +166,9 @@ describe('two Sealposts and openssl in a roll-over of all certificates', {
     next: [{ ...files(of, 'new'), from: isoOf(agreed) }],
   });
 
+  /** Both refuse mail without an attachment, and tell whoever sent it. */
+  let refusing = false;
+
   /** The configuration of a side on a day. */
   function settings(side: Side, day: number): string {
     const address = (of: string, at: string) => `${of}@${at}.example`;
@@ -207,6 +210,7 @@ describe('two Sealposts and openssl in a roll-over of all certificates', {
           name: 'in',
           addresses: [`@${side}.example`],
           require: ['encrypted', 'signed', 'partner'],
+          ...(refusing && { policy: { attachments: { minimum: 1 }, shortfall: 'refuse' } }),
           destinations: [{ type: 'directory', path: join(home(side), 'inbox') }],
         },
       ],
@@ -214,6 +218,7 @@ describe('two Sealposts and openssl in a roll-over of all certificates', {
         ...pairs.map(({ name, encryptTo }) =>
           partner(name, `${name}-${them}`, {
             ...{ addresses: [address(name, them)], from: address(name, side), encryptTo, route },
+            ...(refusing && { explain: { to: address(name, them) } }),
           }),
         ),
         ...(side === 'a' ? [partner('clerk', 'clerk-c', toClerk)] : []),
@@ -224,11 +229,15 @@ describe('two Sealposts and openssl in a roll-over of all certificates', {
     return stringify(config);
   }
 
-  /** The morning of a day: the clocks say so, and whoever changes something has done it. */
-  async function begin(day: number): Promise<void> {
-    const ahead = (morningOf(day) - realNow()) / 1000;
+  function moveTo(time: number): void {
+    const ahead = (time - realNow()) / 1000;
     clock.set(ahead);
     date.set(ahead);
+  }
+
+  /** The morning of a day: the clocks say so, and whoever changes something has done it. */
+  async function begin(day: number): Promise<void> {
+    moveTo(morningOf(day));
     for (const side of ['a', 'b'] as const) {
       const text = settings(side, day);
       if (text === sides[side].written) continue;
@@ -401,6 +410,52 @@ describe('two Sealposts and openssl in a roll-over of all certificates', {
           'certificate of the listener',
         );
     });
+
+  it('two that refuse what the other writes explain it once, and are silent about the explanations', async () => {
+    refusing = true;
+    const day = (days.at(-1) ?? 0) + 1;
+    await begin(day);
+    const since = morningOf(day) + 3_600_000;
+    moveTo(since);
+    const [{ name } = { name: '' }] = pairs;
+    const ends = ['a', 'b'] as const;
+    for (const side of ends) await send(side, name, day);
+    const listed = async (side: Side, direction: 'inbound' | 'outbound') =>
+      (await daemonOf(side).queue.ledger.list({ direction, since })).messages;
+    const reached = async (side: Side, direction: 'inbound' | 'outbound', ...wanted: string[]) =>
+      await daemonOf(side).waitFor(`${direction} of ${side}: ${wanted}`, async () => {
+        const messages = await listed(side, direction);
+        const states = messages.map(({ state }) => state).sort();
+        return states.join() === wanted.join() ? messages : undefined;
+      });
+    for (const side of ends) {
+      // nothing may be in hand when the clock moves, or its lock would be over
+      await reached(side, 'inbound', 'terminated');
+      const explanations = (await listed(side, 'outbound')).filter(({ origin }) => origin.kind === 'daemon');
+      const [told] = explanations;
+      assert.deepEqual([explanations.length, told?.envelope.from], [1, '']);
+      // at the end of a minute, whatever the decoding took
+      const leaves = told?.delivery?.notBefore ?? 0;
+      assert.equal(leaves % 60_000, 0);
+      assert.ok(leaves >= since + 60_000);
+    }
+    moveTo(since + 1_800_000);
+    for (const side of ends)
+      for (const { id } of await listed(side, 'outbound')) await daemonOf(side).queue.flow.retry(id);
+    for (const side of ends) {
+      const outbound = await reached(side, 'outbound', 'sent', 'sent');
+      assert.deepEqual(outbound.map(({ origin }) => origin.kind).sort(), ['command', 'daemon']);
+      const inbound = await reached(side, 'inbound', 'suspended', 'terminated');
+      const suspended = inbound.find(({ state }) => state === 'suspended');
+      const record = await daemonOf(side).queue.ledger.get(suspended?.id ?? '');
+      assert.deepEqual([record?.reason, record?.envelope.from], ['policy-attachments', '']);
+      assert.match(String(record?.events.at(-1)?.facts.unexplained), /by a machine/);
+    }
+    for (const side of ends) {
+      assert.equal((await listed(side, 'outbound')).length, 2, 'no answer to the explanation');
+      assert.deepEqual(handedOff(side), []);
+    }
+  });
 
   it('no process has ended because the time moved', () => {
     for (const side of ['a', 'b'] as const) {

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Queue } from 'bullmq';
+import type { MessageRecord, MessageState, PartnerBy } from '../../src/queue/index.ts';
 import { createTestCa } from '../support/ca.ts';
 import { startDaemon, type TestDaemon } from '../support/daemon.ts';
 import { assertDocument } from '../support/documents.ts';
@@ -22,6 +23,9 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
   let nameless: Party;
   let pinned: Party;
   let rooted: Party;
+  let twin: Party;
+  let renewed: Party;
+  let seen: Party;
   before(async () => {
     world = makeWorld();
     hook = await startHook();
@@ -34,6 +38,9 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
       ...{ ...self, email: 'edi@rooted.example' },
       ...{ certFile: world.file('rooted.pem', self.certPem), keyFile: world.file('rooted.key', self.keyPem) },
     };
+    twin = world.party('edi@provider.example');
+    renewed = world.party('new@other.example');
+    seen = world.party('edi@seen.example');
     const secret = { file: world.file('hook-secret', 'a secret of the tests') };
     const destinations = [
       { type: 'directory', path: join(world.folder, 'daemon1', 'inbox') },
@@ -60,6 +67,7 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
           mailbox('open', []),
           { ...mailbox('sealed', []), policy: { require: ['encrypted'], shortfall: 'refuse' } },
           { ...mailbox('known', []), unresolved: 'drop' },
+          { ...mailbox('waiting', []), unresolved: 'suspend' },
         ],
         partners: [
           partner('partner', world.partner, { explain: { to: 'help@partner.example' } }),
@@ -67,7 +75,12 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
           partner('strict', strict, { require: ['encrypted'] }),
           partner('pinned', pinned, { trust: { by: 'pins' } }),
           partner('rooted', rooted, { trust: { by: 'anchors', anchors: [world.anchorFile] } }),
+          // a provider signs for both
+          partner('twin-a', twin, { addresses: ['@twin-a.example', 'desk@other.example'] }),
+          partner('twin-b', twin),
+          partner('seen', seen),
         ],
+        profiles: { dates: { 'edi-energy/content-gcm': '2027-04-01' } },
       },
     });
   });
@@ -88,12 +101,13 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
   };
   const posted = (id: string) =>
     hook.posted.map(({ body }) => JSON.parse(body)).filter((document) => document.id === id);
-  async function queued(id: string) {
+  /** Documents in the queue, of one message or of all. */
+  async function queued(id?: string) {
     const connection = { path: join(daemon.dataDir, 'redis', 'redis.sock') };
     const queue = new Queue('orders', { connection, prefix: '{own}' });
     try {
       const jobs = await queue.getJobs();
-      return jobs.map(({ data }) => data).filter((document) => document.id === id);
+      return jobs.map(({ data }) => data).filter((document) => id === undefined || document.id === id);
     } finally {
       await queue.close();
     }
@@ -214,6 +228,133 @@ describe('senders through the running daemon', { skip: skipWithout('openssl') },
         assert.ok(judged.includes(address));
       assert.deepEqual(addressesIn(rest), [], 'nothing else of the document is an address');
     }
+  });
+
+  /** Who signed ('' for nobody), mailbox, From, then state, partner and how it was resolved. */
+  const resolutions: [string, string, string, MessageState, string | null, PartnerBy | null][] = [
+    ['partner', 'open', 'edi@partner.example', 'delivered', 'partner', 'signature'],
+    ['', 'open', 'edi@partner.example', 'delivered', 'partner', 'address'],
+    ['partner', 'open', 'ceo@other.example', 'delivered', 'partner', 'conflict'],
+    ['partner', 'open', 'x@nobody.example', 'delivered', 'partner', 'conflict'],
+    ['', 'open', 'edi@partner.example, ceo@other.example', 'delivered', null, 'conflict'],
+    ['', 'open', 'x@nobody.example', 'delivered', null, null],
+    ['nameless', 'open', 'x@nobody.example', 'delivered', null, null],
+    // its certificate is nobody's, and names an address of a partner
+    ['renewed', 'open', 'ceo@other.example', 'delivered', 'other', 'signature'],
+    ['renewed', 'open', 'edi@partner.example', 'delivered', null, 'conflict'],
+    ['nameless', 'open', 'ceo@other.example', 'delivered', 'other', 'address'],
+    // two partners have one certificate
+    ['twin', 'open', 'x@twin-a.example', 'delivered', 'twin-a', 'signature'],
+    ['twin', 'open', 'x@twin-b.example', 'delivered', 'twin-b', 'signature'],
+    ['twin', 'open', 'x@twin-a.example, x@twin-b.example', 'delivered', null, 'conflict'],
+    ['twin', 'open', 'x@nobody.example', 'delivered', null, 'conflict'],
+    ['twin', 'open', 'edi@partner.example', 'delivered', null, 'conflict'],
+    // an address counts more than a domain
+    ['', 'open', 'desk@other.example', 'delivered', 'twin-a', 'address'],
+    ['other', 'open', 'desk@other.example', 'delivered', 'other', 'conflict'],
+    ['twin', 'waiting', 'x@nobody.example', 'suspended', null, 'conflict'],
+    ['', 'waiting', 'x@nobody.example', 'suspended', null, null],
+    ['partner', 'waiting', 'ceo@other.example', 'suspended', 'partner', 'conflict'],
+    ['', 'known', 'x@nobody.example', 'terminated', null, null],
+    ['partner', 'known', 'ceo@other.example', 'suspended', 'partner', 'conflict'],
+    ['', 'orders', 'edi@partner.example', 'suspended', 'partner', 'address'],
+    ['', 'orders', 'x@nobody.example', 'suspended', null, null],
+  ];
+  const listedOf = async (partner: string) => {
+    const { stdout } = await daemon.command(['messages', 'list', '--json', '--partner', partner]);
+    return JSON.parse(stdout.toString()).messages;
+  };
+  it('resolves the partner alike in verdict, record, documents and lists, whatever becomes of the message', async () => {
+    const signers = new Map<string, Party>([
+      ['partner', world.partner],
+      ...Object.entries({ other, nameless, twin, renewed }),
+    ]);
+    const records = await Promise.all(
+      resolutions.map(([signer, mailbox, from]) =>
+        finished(mailOf(`From: ${from}`, signers.get(signer) ?? false), mailbox),
+      ),
+    );
+    const jobs = await queued();
+    const expected = new Map<string, [string | null, string | null]>();
+    for (const [at, [signer, mailbox, from, state, partner, by]] of resolutions.entries()) {
+      const what = `${signer || 'nobody'} signed, From ${from}, to ${mailbox}`;
+      const record = records[at] ?? assert.fail(what);
+      const { id } = record;
+      assert.deepEqual([record.state, record.partner, record.partnerBy], [state, partner, by], what);
+      expected.set(id, [partner, by]);
+      const { facts } = record.events.find(({ type }) => type === 'decoded') ?? { facts: undefined };
+      if (facts) assert.deepEqual([facts.partner, facts.partnerBy], [partner, by], what);
+      const documents = [...posted(id), ...jobs.filter((each) => each.id === id)];
+      assert.equal(documents.length, state === 'delivered' ? 2 : 0, what);
+      if (state !== 'delivered') continue;
+      const verdict = JSON.parse(readFileSync(join(daemon.delivered(id), 'verdict.json'), 'utf8'));
+      for (const { sender } of [verdict, ...documents.map((each) => each.verdict)])
+        assert.deepEqual([sender.partner, sender.by], [partner, by], what);
+      for (const each of documents) assert.deepEqual([each.partner, each.partnerBy], [partner, by], what);
+    }
+    for (const partner of ['partner', 'other', 'strict', 'twin-a', 'twin-b', 'seen']) {
+      const listed: MessageRecord[] = await listedOf(partner);
+      const found = listed.filter(({ id }) => expected.has(id));
+      for (const each of found) {
+        assert.deepEqual([each.partner, each.partnerBy], expected.get(each.id));
+        assert.equal(each.partner, partner);
+      }
+      const of = [...expected.values()].filter(([each]) => each === partner).length;
+      assert.equal(found.length, of, `the list of ${partner}`);
+    }
+  });
+
+  it('profiles check judges the mail that came: what was proved, what was only claimed, what was suspended', async () => {
+    const header = () => headerOf('From: edi@seen.example');
+    const entity = textEntity('an order');
+    const usual = () => world.mail(entity, { header: header(), signer: seen });
+    const mails = [
+      [usual(), 'open'],
+      [usual(), 'open'],
+      [world.mail(entity, { header: header(), signer: seen, cipher: '-des3' }), 'open'],
+      [world.mail(entity, { header: header(), signer: seen, to: false }), 'sealed'],
+      [world.mail(entity, { header: header(), signer: false, cipher: '-aes128' }), 'open'],
+    ] as const;
+    const states = (await Promise.all(mails.map(([mail, to]) => finished(mail, to)))).map(
+      ({ state }) => state,
+    );
+    assert.deepEqual(states, ['delivered', 'delivered', 'delivered', 'suspended', 'delivered']);
+    const check = async (at: string) => {
+      const { stdout, code } = await daemon.command([
+        'profiles',
+        'check',
+        'edi-energy',
+        '--at',
+        at,
+        '--partner',
+        'seen',
+        '--json',
+      ]);
+      const { partners } = JSON.parse(stdout.toString());
+      assert.equal(code, 1);
+      assert.equal(partners.length, 1);
+      const needs: { where: string; rule: string; level: string; found: string; what: string }[] =
+        partners[0].needs;
+      return needs
+        .filter(({ where }) => where === 'traffic')
+        .map(({ rule, level, found, what }) => `${level} ${rule}: ${found} (${what.replace(/, last.*/, '')})`)
+        .sort();
+    };
+    const always = [
+      'must content: des-ede3-cbc (1 received)',
+      'must key-management: rsa-pkcs1 (3 received)',
+      'must protection: no encryption (1 received)',
+      'must signature: rsa (4 received)',
+      'should key-management: rsa-pkcs1 (1 received, by its address alone)',
+      'should protection: no signature (1 received, by its address alone)',
+    ];
+    assert.deepEqual(await check('2027-03-31'), always);
+    const later = [
+      'must content-gcm: aes-256-cbc (2 received)',
+      'must content-gcm: des-ede3-cbc (1 received)',
+      'should content-gcm: aes-128-cbc (1 received, by its address alone)',
+    ];
+    assert.deepEqual(await check('2027-04-01'), [...always, ...later].sort());
   });
 
   it('refuses what falls short of a policy, and tells the partner that signed it, from the null sender', async () => {
