@@ -77,7 +77,7 @@ class Reader {
         tokens.push({ kind: 'special', text: char });
         at++;
       } else if (/\s/.test(char)) {
-        if (char !== ' ' && char !== '\t') this.#wrong('has a space that is none of mail');
+        if (char !== ' ' && char !== '\t') this.#wrong('has white space that mail does not know');
         at++;
       } else {
         const found = /^[^\s"(<>,;:@[]+/.exec(text.slice(at, at + 1000))?.[0] ?? char;

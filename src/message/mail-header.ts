@@ -97,7 +97,7 @@ function readSender(headers: HeaderBlock): AddressList {
 export function readAddressField(field: HeaderField): AddressList {
   const { addresses, fault } = readAddressList(field.value);
   const guessed = !field.isUtf8 && addresses.some(({ address }) => /[^\p{ASCII}]/u.test(address));
-  return { addresses, fault: fault ?? (guessed ? 'has an address in octets that are no UTF-8' : undefined) };
+  return { addresses, fault: fault ?? (guessed ? 'has an address in octets that are not UTF-8' : undefined) };
 }
 
 function toJson(address: Address | KnownAddress): AddressJson {

@@ -57,7 +57,7 @@ function checkCharacters(text: string, utf8: boolean, refused: (why: string) => 
       throw refused('has a space or control character');
     }
     if (char === '<' || char === '>') throw refused('has an angle bracket');
-    if (code > 0x7f && !utf8) throw refused('is not ASCII, and SMTPUTF8 was not asked for');
+    if (code > 0x7f && !utf8) throw refused('is not ASCII, and SMTPUTF8 was not requested');
     if (/\p{Zs}|\p{Zl}|\p{Zp}|\p{Cf}|\p{Cs}/u.test(char)) throw refused('has an invisible character');
   }
 }

@@ -48,7 +48,7 @@ function toOf({ partner, recipients }: QueuedRequest): To {
 function outgoingOf({ mail, filename, contentType, subject, octets }: QueuedRequest): Outgoing {
   if (mail) {
     if (filename !== undefined || contentType !== undefined || subject !== undefined)
-      throw new SealpostError('request-invalid', 'a mail has no filename, contentType or subject beside it');
+      throw new SealpostError('request-invalid', 'a mail takes no filename, contentType or subject');
     return Outgoing.mail(() => [octets], 'the mail');
   }
   return Outgoing.content(() => [octets], 'the content', { type: contentType, name: filename, subject });

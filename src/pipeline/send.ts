@@ -71,7 +71,7 @@ export function sendStep(
 
 /** Another partner may have got the name, with its own certificates and its own server. */
 function notOf({ name }: PartnerConfig, recipient: string): Outcome {
-  const message = `${recipient} is no address of partner ${name} any more; add it to its addresses, and resume the message`;
+  const message = `${recipient} is no longer an address of partner ${name}; add it to its addresses, and resume the message`;
   return { suspend: 'partner-unknown', facts: { message } };
 }
 

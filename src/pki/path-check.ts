@@ -124,7 +124,7 @@ function checkSigned(
   weak: Set<PathWeakness>,
 ): void {
   if (certificate.issuerName.canonical !== issuer.subjectName.canonical) {
-    throw new PathFailure('no-path', 'the issuer has another name');
+    throw new PathFailure('no-path', 'the issuer has a different name');
   }
   signatures.scheme(certificate, weak);
   if (!signatures.verify(certificate, key)) {

@@ -13,7 +13,7 @@ export const pathReasons = {
   'not-yet-valid': 'a certificate was not valid yet at the time in question',
   'signature-invalid': 'the signature of an issuer does not match',
   'algorithm-refused': 'a certificate is signed with an algorithm that is not accepted',
-  'algorithm-unsupported': 'a certificate is signed with an algorithm that is not known',
+  'algorithm-unsupported': 'a certificate is signed with an unknown algorithm',
   'key-too-small': 'a key is smaller than is accepted',
   'key-too-large': 'a key, or the exponent of an RSA key, is larger than is safe to compute with',
   'not-a-ca': 'a certificate issues others but is not a certification authority',

@@ -136,7 +136,7 @@ async function strayRecipient({ ledger, config }: ReplayParts, held: Held): Prom
   const record = await ledger.get(held.id);
   const partner = partnerOf(config, held.partner ?? '');
   const stray = record ? strayOf(partner ?? { addresses: [] }, record.envelope.to) : undefined;
-  return stray === undefined ? undefined : `${stray} is no address of the partner any more`;
+  return stray === undefined ? undefined : `${stray} is no longer an address of the partner`;
 }
 
 const byKey = new WeakMap<object, ReadonlyMap<string, PartnerConfig>>();

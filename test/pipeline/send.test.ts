@@ -326,7 +326,7 @@ partners:
     for (const to of [['edi@elsewhere.example'], ['edi@partner.example', 'edi@elsewhere.example']]) {
       const { outcome, messages } = await send(taken, { to });
       assert.equal(kindOf(outcome), 'suspend partner-unknown');
-      assert.match(JSON.stringify(outcome), /edi@elsewhere\.example is no address of partner acme any more/);
+      assert.match(JSON.stringify(outcome), /edi@elsewhere\.example is no longer an address of partner acme/);
       assert.deepEqual(messages, []);
     }
     const { outcome } = await send(taken, { to: ['EDI@partner.example'] });
