@@ -58,7 +58,7 @@ describe('a partner over the API', () => {
     assert.equal(of('require')?.value, '[ signed ]');
     assert.match(of('require')?.origin ?? '', /acme\.yaml:8$/);
     assert.equal(of('policy.shortfall')?.value, 'refuse');
-    assert.match(of('policy.shortfall')?.description ?? '', /What becomes of a message/);
+    assert.match(of('policy.shortfall')?.description ?? '', /What to do with a message/);
     // a default
     assert.deepEqual([of('policy.require')?.value, of('policy.require')?.origin], ['[]', null]);
     assert.ok(!JSON.stringify(settings).includes('secret-user'));
