@@ -30,6 +30,7 @@ const { values } = parseArgs({
     destination: { type: 'string', default: 'directory' },
     cipher: { type: 'string', default: '-aes256' },
     decrypt: { type: 'string', default: '0' },
+    'warm-up': { type: 'string' },
   },
 });
 
@@ -162,7 +163,7 @@ try {
   execFileSync('/bin/sh', ['-c', 'PATH=$PATH:/usr/sbin command -v smtp-source'], { stdio: 'ignore' });
   const lead = keyRate();
   const alone = opensslRate(mail, material);
-  await load(Math.ceil(messages / 5));
+  await load(Number(values['warm-up'] ?? Math.ceil(messages / 5)));
   const looked = () => processes.map(([, pid]) => ({ all: cpuOf(pid), helpers: helpersOf(pid) }));
   const keyBefore = keyCost(material.key);
   const generatorBefore = cpuOfChildren();

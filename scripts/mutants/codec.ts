@@ -2,6 +2,15 @@
 import { mutants } from './mutant.ts';
 
 export const codec = [
+  ...mutants('cms', [
+    [
+      'cms/enveloped-data.ts',
+      'const final = () => cipher.final();\n    this.#final = final;',
+      'this.#final = () => cipher.final();',
+      'smime/young~cbc',
+      'each message stays in memory until the next full collection',
+    ],
+  ]),
   ...mutants('pki', [
     [
       'pki/public-key.ts',

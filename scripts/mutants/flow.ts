@@ -4,6 +4,20 @@ import { mutants } from './mutant.ts';
 export const flow = [
   ...mutants('queue', [
     [
+      'redis/connection.ts',
+      '  letCommandsDieYoung();\n',
+      '',
+      'redis/commands~old.generation',
+      'each command stays in memory until the next full collection',
+    ],
+    [
+      'redis/commands.ts',
+      'command.pipelineIndex = index;',
+      '',
+      'redis/commands~never',
+      'half a transaction is sent again after a reconnection',
+    ],
+    [
       'spool/folder.ts',
       'await this.#handle.sync();',
       '',

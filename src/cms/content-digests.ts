@@ -90,14 +90,23 @@ export class ContentDigests implements Sink {
 
   /** What `CmsOptions.detached` takes. Call after `end`. */
   get result(): DetachedContent {
-    const kept = this.#kept;
-    return {
-      digests: this.#digests,
-      // few signatures need it
-      get content() {
-        return kept === undefined ? undefined : Buffer.concat(kept);
-      },
-    };
+    return new KeptContent(this.#digests, this.#kept);
+  }
+}
+
+/** A class, because an accessor of an object literal keeps the object until the next full collection. */
+class KeptContent implements DetachedContent {
+  readonly digests: DetachedContent['digests'];
+  readonly #kept: readonly Buffer[] | undefined;
+
+  constructor(digests: DetachedContent['digests'], kept: readonly Buffer[] | undefined) {
+    this.digests = digests;
+    this.#kept = kept;
+  }
+
+  /** Few signatures need it. */
+  get content(): Buffer | undefined {
+    return this.#kept === undefined ? undefined : Buffer.concat(this.#kept);
   }
 }
 

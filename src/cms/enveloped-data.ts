@@ -209,7 +209,9 @@ export class EnvelopedDataReader implements ContentReader {
     if (this.#type === 'auth-enveloped-data') {
       const decryptor = createAeadDecryptor(encryption, key);
       this.#cipher = decryptor;
-      this.#final = (mac) => decryptor.final(mac ?? Buffer.alloc(0), this.#authenticated);
+      // in a variable first: src/redis/commands.ts
+      const final = (mac: Buffer | undefined) => decryptor.final(mac ?? Buffer.alloc(0), this.#authenticated);
+      this.#final = final;
       return;
     }
     const cipher =
@@ -217,7 +219,8 @@ export class EnvelopedDataReader implements ContentReader {
         ? createContentDecipher(encryption, key)
         : new AppendedTag(createAeadDecryptor(encryption, key), encryption.tagOctets ?? 16);
     this.#cipher = cipher;
-    this.#final = () => cipher.final();
+    const final = () => cipher.final();
+    this.#final = final;
   }
 
   chunk(octets: Buffer): void {

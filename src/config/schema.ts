@@ -399,7 +399,7 @@ const workers = z.strictObject({
     .min(1)
     .default(64)
     .describe(
-      'Maximum concurrent jobs of one process. Jobs mostly wait for the disk of Redis, and concurrent jobs share one fsync. Each partner, destination and mailbox may have one job more, so that none waits for the others.',
+      'Maximum concurrent jobs of one process. Jobs mostly wait for the disk of Redis, and concurrent jobs share one fsync. Each partner, destination and mailbox may have one job more, so that none waits for the others. decrypt has at most 16 in hand, unless it asks authorities about certificates.',
     ),
   large: z
     .number()

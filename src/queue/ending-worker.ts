@@ -1,6 +1,7 @@
 /** A BullMQ worker whose jobs end in the script of their step. */
 
 import {
+  AsyncFifoQueue,
   Job,
   type JobJson,
   type JobProgress,
@@ -36,6 +37,26 @@ const needed: Record<QueueName, readonly [first: number, last: number]> = {
   outbound: [1, 1],
   failures: [1, 0],
 };
+
+/**
+ * Lets jobs die young. BullMQ's list of jobs that are ready leaves in each of its entries which one came next. While the
+ * list is never empty, an entry in the old generation so keeps all that come later, with their jobs, until the next full
+ * collection.
+ */
+function letJobsDieYoung(): void {
+  const list: unknown = Reflect.get(new AsyncFifoQueue(), 'queue');
+  const prototype: unknown = typeof list === 'object' && list !== null && Object.getPrototypeOf(list);
+  if (typeof prototype !== 'object' || prototype === null || Reflect.has(prototype, cut)) return;
+  const shift: unknown = Reflect.get(prototype, 'shift');
+  if (typeof shift !== 'function') return;
+  const value = function (this: unknown): unknown {
+    const entry: unknown = Reflect.apply(shift, this, []);
+    if (typeof entry === 'object' && entry !== null) Reflect.set(entry, 'next', null);
+    return entry;
+  };
+  Object.defineProperties(prototype, { shift: { value }, [cut]: { value: true } });
+}
+const cut = Symbol('cut');
 
 /** How a job ended in the script of its step. */
 interface JobEnded {
@@ -99,6 +120,7 @@ export class EndingWorker<D> extends Worker<D> {
     options: Omit<WorkerOptions, 'connection' | 'lockDuration'>,
   ) {
     const { queue, connection, lockDuration } = parts;
+    letJobsDieYoung();
     super(queue, work, { ...options, connection, lockDuration });
     this.#parts = parts;
   }

@@ -207,7 +207,7 @@ local function release(id, tokens, files)
   rcall('UNLINK', unpack(values))
   return files
 end
--- Values came just before, in the same transaction (withOctets), and would end by themselves.
+-- Values came just before, in the same transaction (scriptCommands), and would end by themselves.
 local function keep_octets(id, token)
   local object = string.sub(token, 3)
   if string.sub(token, 1, 1) == 'f' then

@@ -6,6 +6,7 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { letCommandsDieYoung } from './commands.ts';
 import { describeTarget, type RedisTarget, redisOptions } from './target.ts';
 
 export type ConnectionKind = 'producer' | 'worker';
@@ -22,6 +23,7 @@ export function connect(
   /** 2 for a connection that is told of changed keys: in RESP3, ioredis drops messages that it does not know. */
   protocol: 2 | 3 = 3,
 ): Redis {
+  letCommandsDieYoung();
   const producer = kind === 'producer';
   const options: RedisOptions = {
     ...redisOptions(target),

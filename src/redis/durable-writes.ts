@@ -7,15 +7,16 @@
 import type { Redis } from 'ioredis';
 import { SealpostError } from '../errors.ts';
 import { counter } from '../metrics.ts';
+import { commandOf, sendTogether } from './commands.ts';
 import { guarded, redisError } from './connection.ts';
 import {
   loadScript,
   type Octets,
-  queueScript,
   runBinary,
   runWithOctets,
   type Script,
   type ScriptArguments,
+  scriptCommands,
 } from './scripts.ts';
 
 const unreplicated = counter(
@@ -123,17 +124,18 @@ export class ReplicatedWrites implements DurableWrites {
   /** All at once and on one connection: after a reconnection, WAIT would ask a server that has none of the writes. */
   async #together(batch: Write[]): Promise<void> {
     const { redis, prefix, replicas, timeout, disk } = this.#parts;
-    const pipeline = redis.pipeline();
-    const read = batch.map(({ script, args, octets, ends }) =>
-      queueScript(pipeline, prefix, script, args, octets, ends),
+    const parts = batch.map(({ script, args, octets, ends }) =>
+      scriptCommands(prefix, script, args, octets, ends),
     );
-    if (disk) pipeline.call('WAITAOF', 1, replicas, timeout);
-    else pipeline.wait(replicas, timeout);
-    const replies = (await pipeline.exec()) ?? [];
+    const wait = disk ? commandOf('waitaof', [1, replicas, timeout]) : commandOf('wait', [replicas, timeout]);
+    const replies = await sendTogether(redis, [...parts.flatMap(({ commands }) => commands), wait]);
     const [failed, reply] = replies.at(-1) ?? [new Error('no reply')];
     const acknowledged = acknowledgedBy(reply);
+    let at = 0;
     for (const [index, write] of batch.entries()) {
-      const [error, result] = read[index]?.(replies) ?? [new Error('no reply')];
+      const { commands = [], read } = parts[index] ?? {};
+      const [error, result] = read?.(replies.slice(at, at + commands.length)) ?? [new Error('no reply')];
+      at += commands.length;
       const kept = !failed && acknowledged >= replicas;
       if (!error && !failed && !kept) unreplicated.inc();
       if (error) await this.#failed(write, error);

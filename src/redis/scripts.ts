@@ -3,7 +3,8 @@
  * transaction, so after a crash a step is either done or not begun.
  */
 import { createHash } from 'node:crypto';
-import { type ChainableCommander, Command, type Redis } from 'ioredis';
+import type { Command, Redis } from 'ioredis';
+import { commandOf, type Reply, sendTogether } from './commands.ts';
 import { guarded, redisError } from './connection.ts';
 
 export interface Script {
@@ -51,18 +52,35 @@ const strayLife = 3600;
 
 export type ScriptArguments = (string | number | Buffer)[];
 
-type Reply = [error: Error | null, result?: unknown];
-
-/** Adds octets, and the script that names them, to a transaction. Lua would hash every octet that passes through it. */
-export function withOctets(
-  transaction: ChainableCommander,
+/**
+ * The commands that run a script with the octets that it keeps, in one transaction. The octets come beside the script,
+ * because Lua would hash every octet that passes through it. `read` finds the script's reply, in Buffers if `binary`,
+ * among those of these commands.
+ */
+export function scriptCommands(
   prefix: string,
   { sha }: Script,
   args: ScriptArguments,
   octets: Octets,
-): ChainableCommander {
-  for (const [id, sealed] of octets) transaction.set(`${prefix}:o:${id}`, sealed, 'EX', strayLife);
-  return transaction.evalsha(sha, 1, `${prefix}:m`, ...args);
+  binary = false,
+): { commands: Command[]; read: (replies: readonly Reply[]) => Reply } {
+  const call = commandOf('evalsha', [sha, 1, `${prefix}:m`, ...args], binary);
+  if (octets.length === 0) return { commands: [call], read: ([reply]) => reply ?? [new Error('no reply')] };
+  const kept = octets.map(([id, sealed]) => commandOf('set', [`${prefix}:o:${id}`, sealed, 'EX', strayLife]));
+  const inside = [...kept, call];
+  for (const command of inside) command.inTransaction = true;
+  return { commands: [commandOf('multi'), ...inside, commandOf('exec', [], binary)], read: readTransaction };
+}
+
+function readTransaction(replies: readonly Reply[]): Reply {
+  const [error, results] = replies.at(-1) ?? [new Error('no reply')];
+  const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
+  if (error || result === undefined) {
+    // the replies of its commands say why the transaction was aborted.
+    const refused = replies.slice(0, -1).find(([each]) => each)?.[0];
+    return [refused ?? error ?? new Error('no reply')];
+  }
+  return result instanceof Error ? [result] : [null, result];
 }
 
 /** Like `run`, with octets that the script keeps, all in one transaction. */
@@ -76,8 +94,8 @@ export async function runWithOctets(
 ): Promise<unknown> {
   if (octets.length === 0) return await run(redis, prefix, wanted, args, what);
   const attempt = async (form: Script) => {
-    const replies = await guarded(what, withOctets(redis.multi(), prefix, form, args, octets).exec());
-    return replies?.at(-1) ?? [new Error('no reply'), undefined];
+    const { commands, read } = scriptCommands(prefix, form, args, octets);
+    return read(await sendTogether(redis, commands));
   };
   const known = plainServers.has(redis) ? (wanted.plain ?? wanted) : wanted;
   let [error, reply] = await attempt(known);
@@ -86,39 +104,6 @@ export async function runWithOctets(
     [error, reply] = await attempt(await guarded(what, loadScript(redis, wanted)));
   if (error) throw redisError(error, what);
   return reply;
-}
-
-/**
- * Adds a script with its octets to a pipeline. Returns a function that finds its reply among all replies, in Buffers if
- * `binary`.
- */
-export function queueScript(
-  pipeline: ChainableCommander,
-  prefix: string,
-  { sha }: Script,
-  args: ScriptArguments,
-  octets: Octets,
-  binary = false,
-): (replies: readonly Reply[]) => Reply {
-  const call = (command: string, ...rest: ScriptArguments) =>
-    binary ? pipeline.callBuffer(command, ...rest) : pipeline.call(command, ...rest);
-  if (octets.length > 0) {
-    pipeline.call('MULTI');
-    for (const [id, sealed] of octets) pipeline.set(`${prefix}:o:${id}`, sealed, 'EX', strayLife);
-  }
-  call('EVALSHA', sha, 1, `${prefix}:m`, ...args);
-  if (octets.length > 0) call('EXEC');
-  const at = pipeline.length - 1;
-  return (replies) => {
-    const reply = replies[at] ?? [new Error('no reply')];
-    if (octets.length === 0) return reply;
-    const [error, results] = reply;
-    const result: unknown = Array.isArray(results) ? results.at(-1) : undefined;
-    // the replies of its commands say why the transaction was aborted
-    const refused = replies.slice(at - octets.length - 1, at).find(([each]) => each)?.[0];
-    if (error || result === undefined) return [refused ?? error ?? new Error('no reply')];
-    return result instanceof Error ? [result] : [null, result];
-  };
 }
 
 /** Like `run`, with octets that the script keeps, and with the reply in Buffers. */
@@ -131,14 +116,8 @@ export async function runBinary(
   what: string,
 ): Promise<unknown> {
   const attempt = async (form: Script): Promise<unknown> => {
-    if (octets.length === 0) {
-      // with automatic pipelining, `callBuffer` loses the name of its command (ioredis 6.0)
-      const command = new Command('evalsha', [form.sha, 1, `${prefix}:m`, ...args], { replyEncoding: null });
-      return await redis.sendCommand(command);
-    }
-    const pipeline = redis.pipeline();
-    const read = queueScript(pipeline, prefix, form, args, octets, true);
-    const [error, reply] = read((await pipeline.exec()) ?? []);
+    const { commands, read } = scriptCommands(prefix, form, args, octets, true);
+    const [error, reply] = read(await sendTogether(redis, commands));
     if (error) throw error;
     return reply;
   };

@@ -158,7 +158,9 @@ export class Client {
       const aborted = () => reject(new ClientError('connect', 'sending was aborted'));
       signal.addEventListener('abort', aborted, { once: true });
       connection.once('error', failed);
-      this.#onEnd = () => reject(new ClientError('connect', 'the server closed the connection'));
+      // in a variable first: src/redis/commands.ts
+      const closed = () => reject(new ClientError('connect', 'the server closed the connection'));
+      this.#onEnd = closed;
       connection.connect((error) => {
         signal.removeEventListener('abort', aborted);
         connection.removeListener('error', failed);
@@ -220,8 +222,9 @@ export class Client {
           if (error) reject(new ClientError('message', error, this.#passed()));
           else resolve({ reply: info.response, rejected: rejectedOf(info.rejectedErrors) });
         });
-        this.#onEnd = () =>
+        const closed = () =>
           reject(new ClientError('message', 'the connection was closed before the reply', this.#passed()));
+        this.#onEnd = closed;
       });
     } catch (error) {
       // half a message may have been sent; and after a refusal, a new connection is simpler than RSET
@@ -259,7 +262,8 @@ export class Client {
     if (typeof write !== 'function' || !Array.isArray(actions))
       throw new ClientError('message', 'a command cannot be written');
     return await new Promise((resolve, reject) => {
-      this.#onEnd = () => reject(new ClientError('message', 'the connection was closed before the reply'));
+      const closed = () => reject(new ClientError('message', 'the connection was closed before the reply'));
+      this.#onEnd = closed;
       actions.push(resolve);
       Reflect.apply(write, connection, [line]);
     });

@@ -49,6 +49,8 @@ export interface ConnectionPolicy {
   onRefused: (refused: RefusedCommand) => void;
 }
 
+function nothing(): void {}
+
 /**
  * A session of smtp-server with what the library lacks: a configurable greeting delay; our own enhanced status codes;
  * deadlines for each command, the TLS handshake and DATA (the library's idle timeout restarts with each octet); limits
@@ -64,7 +66,7 @@ export class Connection extends SMTPConnection {
   /** Parameters of the last MAIL. */
   mailParameters: SmtpParameters = new Map();
   readonly #policy: ConnectionPolicy;
-  #onEnd: () => void = () => {};
+  #onEnd: () => void = nothing;
   #errors = 0;
   #idleCommands = 0;
   #heardAt = performance.now();
@@ -95,7 +97,9 @@ export class Connection extends SMTPConnection {
   /** As in the library, but with our own search for the end of DATA. Also called by the library's constructor. */
   override _createParser(): DataParser {
     const parser = new DataParser({ maxCommandLength: this._server.options.maxCommandLength });
-    parser.oncommand = (command, callback) => this._onCommand(command, callback);
+    // in a variable first: src/redis/commands.ts
+    const oncommand: DataParser['oncommand'] = (command, callback) => this._onCommand(command, callback);
+    parser.oncommand = oncommand;
     parser.on('error', (error) => this.send(421, `Error: ${error.message}`));
     return parser;
   }
@@ -224,7 +228,7 @@ export class Connection extends SMTPConnection {
   override _onClose(): void {
     super._onClose();
     this.#onEnd();
-    this.#onEnd = () => {};
+    this.#onEnd = nothing;
   }
 
   /** True between MAIL and the reply to DATA. */
