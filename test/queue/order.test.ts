@@ -280,6 +280,8 @@ describe('priority', () => {
 
   it('orders the mail of a partner that waits for a place, then arrival does', async () => {
     await queue.routes.pause('partner', 'any', { by: 'a person', at: 1, why: 'a test' });
+    await queue.routes.follow();
+    await until(async () => queue.routes.isPaused('partner', 'any'));
     await work();
     const [five, ten, one] = [
       await submit('any'),
