@@ -367,6 +367,28 @@ describe('bad input at each door of the running daemon', {
     }
   });
 
+  it('metadata comes back in the ledger and in events, from each door', async () => {
+    const asked = (way: Way) => ({ partner: 'acme', metadata: { door: way } });
+    const mail = (way: Way) => mailOf('metadata', `X-Sealpost-Metadata: door=${way}`);
+    const ways: Record<Way, () => Promise<Outcome>> = {
+      http: () => doors.http(doors.erp, { partner: 'acme', metadata: '{"door":"http"}' }, xml, 'x'),
+      smtp: () => doors.smtp(doors.erp, 'edi@acme.example', mail('smtp')),
+      folder: () => doors.file('acme', 'metadata.eml', mail('folder')),
+      queue: () => doors.queue(doors.erp, { ...asked('queue'), content: 'x', filename: 'a' }),
+      send: () => doors.send(['--partner', 'acme', '--metadata', 'door=send', '-'], 'x'),
+    };
+    const { ledger, events } = doors.daemon.queue;
+    for (const [way, attempt] of Object.entries(ways)) {
+      const place = await events.newest();
+      const { id = '', refused } = await attempt();
+      assert.equal(refused, undefined, way);
+      assert.equal((await ledger.get(id))?.metadata?.door, way);
+      const page = await events.read(place);
+      const said = page.events.filter(({ record }) => record.id === id).map(({ record }) => record.metadata);
+      assert.deepEqual([said.length > 0, said.every((each) => each?.door === way)], [true, true], way);
+    }
+  });
+
   it('two doors that race with one key make one mail, with the same id', async () => {
     for (let round = 0; round < 5; round += 1) {
       const before = (await doors.records()).length;
