@@ -234,9 +234,8 @@ local function attribute(m, id, received, before, partner, by)
   else rcall('HDEL', m, 'y') end
 end
 -- Counts how a message was protected (the fact \`used\` of its event), once for each message, by partner and day:
--- \`used:PARTNER:DAY\` is a hash of codes. It has room for 64; further ones count as \`*\`, so that nobody can fill it. Of
--- these, 16 are for mail that only claims to be from the partner (\`c\`): anybody can write it. What was nobody's or
--- another partner's (\`owner\`) when it was decoded before has not been counted for this one.
+-- \`used:PARTNER:DAY\` is a hash of 64 codes, 16 of them for mail that only claims to be from the partner (\`c\`), which
+-- anybody can write; further ones count as \`*\`. What had another \`owner\` before was not counted for this partner.
 local function count_used(partner, event, before, owner, now)
   local code = string.match(event, '"used":"([^"\\\\]+)"')
   if not code or not partner or partner == '' or partner == '-' then return end

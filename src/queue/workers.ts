@@ -361,10 +361,8 @@ export class BullWorkers implements Pick<Queues, 'createWorker'> {
       return await this.#retry(name, data, outcome, attempt);
     }
     this.#count(name, 'suspend');
-    if ('suspend' in outcome) {
-      const { suspend, facts, from } = outcome;
-      return await this.#giveUp(name, job, suspend, facts, end, from);
-    }
+    if ('suspend' in outcome)
+      return await this.#giveUp(name, job, outcome.suspend, outcome.facts, end, outcome.from);
     const facts = { ...outcome.facts, last: outcome.retry, attempts: attempt };
     await this.#giveUp(name, job, 'attempts-exhausted', facts, end, outcome.from);
   }
