@@ -20,13 +20,11 @@
  * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the
  * messages that were explained to a partner, by time (`inbound-guards.ts`).
  *
- * `events` is the stream of what happens to messages, as it happens: `i` id, `e` event. It is there while somebody
- * follows it (`events.ts`).
+ * `events` is the stream of what happens to messages (`i` id, `e` event), while somebody follows it (`events.ts`).
  *
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
  * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
  * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any.
- *
  * `ends` is a sorted set of outbound messages that expire, by when: they may wait where nobody looks at them.
  */
 import { createRequire } from 'node:module';

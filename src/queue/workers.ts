@@ -65,13 +65,9 @@ const jobSeconds = histogram(
  * the message counts as poison.
  */
 const maxCrashes = 5;
-/**
- * BullMQ's count includes neighbours, and would leave a job in its failed set. Our own limit is reached long before.
- */
+/** BullMQ's count includes neighbours. Our own limit is reached long before it. */
 const maxStalled = 1000;
-/**
- * Work that waits for the network does not kill its process, so another suspect may start beside it after two seconds.
- */
+/** Waiting for the network kills no process, so another suspect may start beside such work after two seconds. */
 const besidePatience = { fresh: 0, suspect: 2000 };
 const lookForLateEvery = 10_000;
 /** Longest wait of a job whose destination was not even contacted (the breaker of the hand-off). */
