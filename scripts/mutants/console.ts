@@ -37,4 +37,25 @@ export const console = mutants('console', [
     'attacks/searches-of-one-client~go.on.where',
     'one call looks through everything for a filter that selects few',
   ],
+  [
+    'smtp/send.ts',
+    'peer, dialogue: error.dialogue }',
+    'peer }',
+    'smtp/send~defers.on',
+    'nobody sees what a server said before it failed',
+  ],
+  [
+    'imap/watch.ts',
+    "${entry.src === 'c' ? '>' : '<'} ${this.clean(entry.msg)}",
+    "${'<'} ${this.clean(entry.msg)}",
+    'imap/poller~wrong.password.as.such',
+    'the words of the server and ours are not told apart',
+  ],
+  [
+    'console/views/parts.ts',
+    'const id = of === undefined ? `field-${name}` : `field-${name}-${of}`;',
+    'const id = `field-${name}`;',
+    'console/pages~without.findings',
+    'the label of one act leads to the field of another',
+  ],
 ]);

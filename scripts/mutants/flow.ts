@@ -301,8 +301,8 @@ export const flow = [
     ],
     [
       'smtp/send.ts',
-      'return { ...(code !== null && code >= 500 ? refusedFor : deferredFor), facts, peer };',
-      'return { ...(code !== null && code >= 400 ? refusedFor : deferredFor), facts, peer };',
+      'return { ...(code !== null && code >= 500 ? refusedFor : deferredFor), facts, peer, dialogue };',
+      'return { ...(code !== null && code >= 400 ? refusedFor : deferredFor), facts, peer, dialogue };',
       'smtp/send~defers.on',
       'greylisting suspends mail',
     ],

@@ -83,6 +83,12 @@ const paused = z
   .nullable()
   .describe('Who paused it; null if it is not paused.');
 
+const dialogue = z
+  .array(z.string())
+  .describe(
+    'The last lines of the dialogue with the mail server, > for ours and < for those of the server: no secrets, no content. Empty where there was none.',
+  );
+
 export const mailboxInfo = z.object({
   name: z.string(),
   addresses: z.array(z.string()),
@@ -100,6 +106,7 @@ export const mailboxInfo = z.object({
       lastPoll: isoTime.nullable().describe('When the folder was last read without an error.'),
       failingSince: isoTime.nullable(),
       lastError: z.object({ code: z.string(), message: z.string() }).nullable(),
+      dialogue,
     })
     .nullable()
     .describe('null if it is not fetched.'),
@@ -140,6 +147,7 @@ export const routeInfo = z.object({
         z.string(),
         z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
       ),
+      dialogue,
     })
     .nullable(),
   inLine: z.number().int().describe('Messages that stand in its line.'),

@@ -57,7 +57,7 @@ export function routeInfoOf(view: RouteView): RouteInfo {
     ...{ kind, name, mailbox, destination, partner, type, target, state, inLine },
     ...{ paused: pausedOf(view.paused), lastSuccess: time(ok) },
     failingSince: time(view.downSince),
-    lastFailure: failure && { ...failure, at: iso(failure.at) },
+    lastFailure: failure && { ...failure, at: iso(failure.at), dialogue: failure.dialogue ?? [] },
   };
 }
 
@@ -71,6 +71,7 @@ export function mailboxInfoOf({ mailbox, state, paused, folder }: MailboxView): 
           lastPoll: time(folder?.lastScan ?? null),
           failingSince: time(folder?.failingSince ?? null),
           lastError: folder?.lastError ?? null,
+          dialogue: folder?.dialogue ?? [],
         }
       : null,
     destinations: destinations.map((each) => each.name ?? each.type),

@@ -100,8 +100,8 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
     const said = outcome.facts?.reply ?? outcome.facts?.message ?? '';
     const server = config.host ?? 'the server';
     const facts = { message: `${server} of destination ${name}: ${said}`, ...outcome.facts };
-    const { peer, reached } = outcome;
-    const more = { facts, peer, ...(reached && { reached }) };
+    const { peer, reached, dialogue } = outcome;
+    const more = { facts, peer, dialogue, ...(reached && { reached }) };
     if ('retry' in outcome)
       return {
         ...outcome,

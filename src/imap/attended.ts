@@ -36,7 +36,7 @@ export function attendPollers(
   const said = new Map<string, { text: string; at: number }>();
   const look = async () => {
     for (const { mailbox, poller } of pollers) {
-      const { state, lastScan, failingSince, lastError } = poller.status();
+      const { state, lastScan, failingSince, lastError, dialogue } = poller.status();
       // another process has the folder, and reports its state
       if (state === 'standby' || state === 'stopped') continue;
       const text = JSON.stringify([state, failingSince, lastError]);
@@ -44,7 +44,8 @@ export function attendPollers(
       const now = performance.now();
       if (before?.text === text && now - before.at < saidAgain) continue;
       said.set(mailbox, { text, at: now });
-      await routes.noteFolder(mailbox, { state, lastScan, failingSince, lastError });
+      const noted = { state, lastScan, failingSince, lastError, dialogue: [...dialogue] };
+      await routes.noteFolder(mailbox, noted);
     }
   };
   const timer = setInterval(() => void look().catch(onFailure), lookEvery).unref();

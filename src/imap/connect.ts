@@ -50,7 +50,8 @@ export class Connector {
     const hear = (entry: unknown) => {
       if (typeof entry === 'object' && entry !== null && 'err' in entry) watch?.hear(entry.err);
     };
-    const logger = { debug: () => {}, info: () => {}, warn: hear, error: hear, isLevelEnabled: heard };
+    const debug = (entry: unknown) => watch?.overhear(entry);
+    const logger = { debug, info: () => {}, warn: hear, error: hear, isLevelEnabled: heard };
     const client = new ImapFlow({
       ...limits,
       // some commands only return false, and log the reason
@@ -91,7 +92,7 @@ export class Connector {
 }
 
 /** Log levels of imapflow that we use. It formats no text for the others. */
-const heard = (level: string): boolean => level === 'warn' || level === 'error';
+const heard = (level: string): boolean => level === 'debug' || level === 'warn' || level === 'error';
 
 const limits: ImapFlowOptions = {
   disableAutoIdle: true,
@@ -117,8 +118,8 @@ export async function leave(client: ImapFlow): Promise<void> {
 
 /** The error of a session for log, health and check, with the server's words. Errors of other rooms stay unchanged. */
 export function sessionError(error: unknown, client: ImapFlow, config: ImapConfig): SealpostError {
-  if (error instanceof SealpostError && error.code !== 'imap-failed') return error;
   const watch = watchOf(client);
+  if (error instanceof SealpostError && error.code !== 'imap-failed') return watch.saying(error);
   watch.hear(error);
   // an error that is not a reply comes from the network or TLS
   const reason =
@@ -130,7 +131,9 @@ export function sessionError(error: unknown, client: ImapFlow, config: ImapConfi
   const { words } = watch;
   const said = words === '' || message.includes('the server said:') ? '' : `; the server said: ${words}`;
   const hint = hintOf(error, words, config);
-  return new SealpostError('imap-failed', `${message}${said}`, { cause: error, ...(hint && { hint }) });
+  return watch.saying(
+    new SealpostError('imap-failed', `${message}${said}`, { cause: error, ...(hint && { hint }) }),
+  );
 }
 
 /** Exchange Online accepts the login of an app that may not open the mailbox, and says so afterwards. */

@@ -9,7 +9,7 @@ import { lifetimes } from '../redis/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Connector, type ImapConfig, leave, refusedLogin, sessionError } from './connect.ts';
 import { type FolderParts, FolderReader, folderKey, type Skipped, sessionsFailed } from './folder.ts';
-import { watchOf } from './watch.ts';
+import { dialogueOf, watchOf } from './watch.ts';
 
 export type { Skipped } from './folder.ts';
 
@@ -50,6 +50,8 @@ export interface PollerStatus {
   failingSince: number | null;
   /** Why the last session failed; null after a successful scan. */
   lastError: { code: string; message: string } | null;
+  /** The last lines of the dialogue before that. */
+  dialogue: readonly string[];
   stored: number;
   skipped: number;
 }
@@ -86,6 +88,7 @@ class Poller implements ImapPoller {
     lastScan: null,
     failingSince: null,
     lastError: null,
+    dialogue: [],
     stored: 0,
     skipped: 0,
   };
@@ -225,6 +228,7 @@ class Poller implements ImapPoller {
       if (full()) continue;
       this.#status.lastScan = Date.now();
       this.#status.lastError = null;
+      this.#status.dialogue = [];
       this.#status.failingSince = null;
       this.#failures = 0;
       if (news || this.#stopping) continue;
@@ -245,6 +249,7 @@ class Poller implements ImapPoller {
     const { state } = this.#status;
     this.#status.state = 'paused';
     this.#status.lastError = toErrorInfo(why);
+    this.#status.dialogue = [];
     const { log, mailbox } = this.#folder;
     if (state !== 'paused') log.warn({ mailbox, err: why }, 'the mailbox is not read for now');
   }
@@ -269,6 +274,7 @@ class Poller implements ImapPoller {
       Math.min(LONGEST_WAIT, first * 2 ** Math.min(this.#failures - 1, 20)) * (0.5 + Math.random() / 2);
     this.#status.state = 'waiting';
     this.#status.lastError = toErrorInfo(known);
+    this.#status.dialogue = dialogueOf(known);
     sessionsFailed.inc({ mailbox: this.#folder.mailbox });
     this.#log.warn(
       { mailbox: this.#folder.mailbox, err: known, seconds: Math.round(wait / 1000) },

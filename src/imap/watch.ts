@@ -12,6 +12,15 @@ export const PIECE_FACTOR = 5;
 /** Characters of the server's own words that are kept. */
 export const MAX_WORDS = 200;
 
+/** Lines of a dialogue that are kept for a failure. */
+const linesKept = 16;
+
+/** Dialogues by the error that ended them. */
+const dialogues = new WeakMap<SealpostError, readonly string[]>();
+
+/** The last lines of the session that ended so; empty if there was none. */
+export const dialogueOf = (error: SealpostError): readonly string[] => dialogues.get(error) ?? [];
+
 const watches = new WeakMap<ImapFlow, Watch>();
 
 /** The watch over a connection; created with the defaults if there is none yet. */
@@ -41,6 +50,7 @@ export class Watch {
   #lines = 0;
   #octets = 0;
   #words = '';
+  readonly #dialogue: string[] = [];
 
   constructor(client: ImapFlow, options: WatchOptions) {
     this.#client = client;
@@ -88,6 +98,23 @@ export class Watch {
     );
     if (typeof text === 'string') this.#words = this.clean(text);
     if (error.cause !== undefined) this.hear(error.cause);
+  }
+
+  /**
+   * Keeps what imapflow logs of the dialogue, in which it masks passwords and tokens. Messages are not among it:
+   * imapflow logs them on a level that is off.
+   */
+  overhear(entry: unknown): void {
+    if (typeof entry !== 'object' || entry === null || !('src' in entry) || !('msg' in entry)) return;
+    if (typeof entry.msg !== 'string') return;
+    this.#dialogue.push(`${entry.src === 'c' ? '>' : '<'} ${this.clean(entry.msg)}`);
+    if (this.#dialogue.length > linesKept) this.#dialogue.shift();
+  }
+
+  /** The same error, which has the dialogue from now on. */
+  saying(error: SealpostError): SealpostError {
+    dialogues.set(error, [...this.#dialogue]);
+    return error;
   }
 
   /** Text as one short line, without our secrets. */

@@ -24,6 +24,8 @@ export interface RouteFailure {
   down: boolean;
   /** As in the event of the message: host, reply and so on. No content, no secrets. */
   facts: Facts;
+  /** The last lines of the dialogue with a mail server; absent if an older version wrote it. */
+  dialogue?: string[];
 }
 
 /** The state of a mailbox's IMAP folder, as its poller reports it. */
@@ -35,6 +37,8 @@ export interface FolderState {
   lastScan: number | null;
   failingSince: number | null;
   lastError: { code: string; message: string } | null;
+  /** The last lines of the dialogue before that; absent if an older version wrote it. */
+  dialogue?: string[];
 }
 
 export interface Paused {
@@ -89,11 +93,7 @@ export interface Routes {
   folders(mailboxes: readonly string[]): Promise<(FolderState | undefined)[]>;
   /** Records an attempt. It is written soon. */
   succeeded(kind: 'partner' | 'destination', name: string): void;
-  failed(
-    kind: 'partner' | 'destination',
-    name: string,
-    failure: Pick<RouteFailure, 'code' | 'down' | 'facts'>,
-  ): void;
+  failed(kind: 'partner' | 'destination', name: string, failure: Omit<RouteFailure, 'at'>): void;
   noteFolder(mailbox: string, state: Omit<FolderState, 'at'>): Promise<void>;
   stop(): void;
 }

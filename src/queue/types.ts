@@ -444,6 +444,8 @@ export type Outcome =
       /** What the attempt showed about the route as a whole; absent if it was not tried. */
       peer?: PeerState | undefined;
       reached?: JobMarks['reached'];
+      /** What was said at last, line by line: kept for the route, and not for each message. */
+      dialogue?: readonly string[] | undefined;
     }
   | {
       suspend: ErrorCode;
@@ -452,6 +454,7 @@ export type Outcome =
       from?: Attribution;
       peer?: PeerState | undefined;
       reached?: JobMarks['reached'];
+      dialogue?: readonly string[] | undefined;
     };
 
 /** Whether the other side of a route (a partner's server, a destination) works. */

@@ -103,7 +103,8 @@ export function noteAttempt<N extends QueueName>(
   if ('done' in outcome || outcome.peer === 'works') routes.succeeded(kind, route);
   if ('done' in outcome || outcome.peer === undefined) return;
   const code = 'retry' in outcome ? outcome.retry : outcome.suspend;
-  routes.failed(kind, route, { code, down: outcome.peer === 'down', facts: outcome.facts ?? {} });
+  const { facts = {}, dialogue = [] } = outcome;
+  routes.failed(kind, route, { code, down: outcome.peer === 'down', facts, dialogue: [...dialogue] });
 }
 
 /** Jobs that one check brings forward at most. The next check takes more. */

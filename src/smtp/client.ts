@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { isLoopback } from '../config/index.ts';
 import { Body } from './body.ts';
-import { ClientError, rejectedOf, type Trace, traceLogger } from './dialogue.ts';
+import { ClientError, Recorder, rejectedOf, type Trace, traceLogger } from './dialogue.ts';
 import type { DsnParameters } from './dsn.ts';
 import { type Auth, type Credentials, logIn, secretsOf } from './login.ts';
 import {
@@ -69,6 +69,7 @@ export class Client {
   /** Transactions so far. */
   transactions = 0;
   readonly #connection: SMTPConnection;
+  readonly #recorder: Recorder;
   /** Set during a transaction, once the server has answered DATA. */
   #body: Body | undefined;
   /** Recipients for which the server has accepted the message, one by one (LMTP). */
@@ -76,8 +77,9 @@ export class Client {
   /** Called if the connection ends without an error during a step. */
   #onEnd: () => void = () => {};
 
-  private constructor({ host, demand }: ClientOptions, connection: SMTPConnection) {
+  private constructor({ host, demand }: ClientOptions, connection: SMTPConnection, recorder: Recorder) {
     this.host = host;
+    this.#recorder = recorder;
     this.#demand = JSON.stringify(demand);
     this.#connection = connection;
     sendBodies(connection, {
@@ -118,6 +120,12 @@ export class Client {
     login: Credentials | undefined,
     signal: AbortSignal,
   ): Promise<Client> {
+    const recorder = new Recorder();
+    const { trace } = options;
+    const tell: Trace = (direction, line) => {
+      recorder.trace(direction, line);
+      trace?.(direction, line);
+    };
     const connection = new SMTPConnection({
       host: options.address ?? options.host,
       port: options.port,
@@ -125,22 +133,26 @@ export class Client {
       connectionTimeout: CONNECT_TIMEOUT,
       greetingTimeout: GREETING_TIMEOUT,
       socketTimeout: SOCKET_TIMEOUT,
-      ...(options.trace === undefined
-        ? { logger: false }
-        : { logger: traceLogger(options.trace, login ? secretsOf(login) : []), transactionLog: true }),
+      ...{ logger: traceLogger(tell, login ? secretsOf(login) : []), transactionLog: true },
       lmtp: options.lmtp === true,
       ...tlsOptions(options),
     });
     insistOnData(connection);
-    const client = new Client(options, connection);
+    const client = new Client(options, connection, recorder);
     try {
       await client.#start(options, signal);
       if (login !== undefined) await client.#login(options.host, login);
       return client;
     } catch (error) {
       client.close();
-      throw error;
+      throw client.#saying(error);
     }
+  }
+
+  /** An error with the dialogue that led to it. */
+  #saying(error: unknown): unknown {
+    if (error instanceof ClientError) error.dialogue = this.#recorder.lines;
+    return error;
   }
 
   async #start(options: ClientOptions, signal: AbortSignal): Promise<void> {
@@ -231,7 +243,7 @@ export class Client {
       if (error instanceof ClientError && error.code !== null) this.quit();
       else this.close();
       if (error instanceof ClientError) error.taken = [...this.#taken];
-      throw error;
+      throw this.#saying(error);
     } finally {
       signal.removeEventListener('abort', abort);
     }

@@ -15,6 +15,24 @@ export function loggedDialogue(log: Log, about: Record<string, string>): Trace |
     log.debug({ ...about, direction, line: cleanText(line, longestLine) }, 'dialogue of a route');
 }
 
+/** Lines of a dialogue that are kept for a failure, and characters of each. */
+const linesKept = 16;
+const longestKept = 200;
+
+/** The last lines of a dialogue. */
+export class Recorder {
+  readonly #lines: string[] = [];
+
+  readonly trace: Trace = (direction, line) => {
+    this.#lines.push(`${direction} ${cleanText(line, longestKept)}`);
+    if (this.#lines.length > linesKept) this.#lines.shift();
+  };
+
+  get lines(): readonly string[] {
+    return [...this.#lines];
+  }
+}
+
 /**
  * A logger for nodemailer. Everything after AUTH is masked until the server has decided; some servers repeat a command
  * that they do not like.
@@ -63,6 +81,8 @@ export class ClientError extends Error {
   readonly passed: 'nothing' | 'part' | 'all';
   /** Recipients for which an LMTP server had already accepted the message. */
   taken: readonly string[] = [];
+  /** The last lines of the dialogue, without secrets and content. */
+  dialogue: readonly string[] = [];
 
   constructor(
     stage: ClientError['stage'],

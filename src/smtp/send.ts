@@ -334,7 +334,7 @@ function failure(host: string | null, error: ClientError, possibleDuplicate: boo
   // a refused login or greeting is about configuration, not about this message, so it can be tried again
   const refused = stage === 'message' && code !== null && code >= 500;
   const effect = refused ? refusedFor : stage === 'tls' ? ({ retry: 'tls-failed' } as const) : deferredFor;
-  return { outcome: { ...effect, facts, peer }, rejected, taken };
+  return { outcome: { ...effect, facts, peer, dialogue: error.dialogue }, rejected, taken };
 }
 
 const deferredFor = { retry: 'send-failed' } as const;
@@ -381,8 +381,8 @@ function outcomeFor(recipient: string, { outcome, rejected, taken }: Answer): Ou
   if (own === undefined) return outcome;
   const { code, reply } = own;
   const facts = { ...outcome.facts, code: code === null ? null : String(code), reply };
-  const peer = 'done' in outcome ? 'works' : outcome.peer;
-  return { ...(code !== null && code >= 500 ? refusedFor : deferredFor), facts, peer };
+  const [peer, dialogue] = 'done' in outcome ? ['works' as const] : [outcome.peer, outcome.dialogue];
+  return { ...(code !== null && code >= 500 ? refusedFor : deferredFor), facts, peer, dialogue };
 }
 
 function statusOf(outcome: Outcome): 'sent' | 'deferred' | 'refused' {

@@ -453,6 +453,13 @@ describe('imap poller', { skip: skipWithoutDovecot() }, () => {
     // in the words of Dovecot
     assert.match(line?.err.message ?? '', /the server said: .*Authentication failed/);
     assert.equal(JSON.stringify(lines).includes('Hunter2'), false);
+    // the dialogue of it, in which nobody reads the password
+    const said = made.status().dialogue.join('\n');
+    assert.match(said, /^> \S+ (?:LOGIN|AUTHENTICATE) /m);
+    assert.match(said, /^< \S+ NO /m);
+    const base64 = (text: string) => Buffer.from(text).toString('base64');
+    for (const form of ['Hunter2', base64('Hunter2-wrong'), base64('\0orders@example.com\0Hunter2-wrong')])
+      assert.ok(!said.includes(form), said);
   });
 
   it('refuses a certificate that it does not know', async () => {

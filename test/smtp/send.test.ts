@@ -205,6 +205,18 @@ describe('smtp sender', () => {
         assert.deepEqual([result.status, result.code], [status, code], `${code} ${stage}`);
         assert.match(result.reply, new RegExp(`^${code} `));
         assert.equal(result.possibleDuplicate, false);
+        const { outcome } = result;
+        assert.ok(!('done' in outcome));
+        // what was said, as far as it went; the message itself is no part of it
+        const { dialogue = [] } = outcome;
+        assert.ok(dialogue.includes('> EHLO us.example.org'), dialogue.join('\n'));
+        assert.ok(
+          dialogue.some((line) => line.startsWith(`< ${code}`)),
+          dialogue.join('\n'),
+        );
+        if (stage === 'onData') assert.ok(dialogue.includes('> DATA'), dialogue.join('\n'));
+        assert.doesNotMatch(dialogue.join('\n'), /Subject|dots/);
+        assert.equal(outcome.facts?.dialogue, undefined);
         close();
         server.stop();
       }
@@ -590,6 +602,11 @@ describe('smtp sender: TLS', () => {
     assert.equal((await sender({ ...route, user: 'us' }).send(message())).status, 'sent');
     const bad = await sender({ ...route, user: 'them' }).send(message());
     assert.deepEqual([bad.status, bad.code], ['deferred', 535]);
+    assert.ok(!('done' in bad.outcome));
+    const said = (bad.outcome.dialogue ?? []).join('\n');
+    assert.match(said, /^> AUTH \S+ \*\*\*\n< 535 /m);
+    for (const form of ['secret', Buffer.from('\0them\0secret').toString('base64')])
+      assert.ok(!said.includes(form), said);
     server.stop();
   });
 });
