@@ -4,16 +4,19 @@ import type { Config } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { timeOf } from '../pipeline/submit.ts';
 import type { ListQuery, MessageRecord, QueueRoom } from '../queue/index.ts';
+import type { BodyRules } from './body.ts';
 import { granted } from './granted.ts';
+import { jsonBody } from './json-body.ts';
 import { refusal } from './problem.ts';
-import { nothing, type Route, route } from './route.ts';
+import { type Call, nothing, type Route, route } from './route.ts';
 import {
   idParams,
   listQuery,
-  type MessageQuery,
+  type MessageFilter,
   messageDetail,
   messageList,
   messageVerdict,
+  searchBody,
 } from './schemas.ts';
 import { Turns } from './turns.ts';
 import { detailOf, summaryOf, verdictOf } from './view.ts';
@@ -21,6 +24,7 @@ import { detailOf, summaryOf, verdictOf } from './view.ts';
 export interface MessagesParts {
   config: Config;
   queue: QueueRoom;
+  body: BodyRules;
 }
 
 /** The record of a message that the client may see. Errors: `message-unknown`, also for one that it may not see. */
@@ -41,7 +45,7 @@ const mostBegun = 50;
 /** How many searches run at a time that open or read record after record, each of another client. */
 const searchesAtATime = 4;
 
-export function messageRoutes({ config, queue }: MessagesParts): Route[] {
+export function messageRoutes({ config, queue, body }: MessagesParts): Route[] {
   const searches = new Turns('searches', searchesAtATime, Number.POSITIVE_INFINITY);
   /** By the beginning of an id. Errors: `request-invalid` if there is another filter. */
   const begun = async (client: Client, id: string, filter: object) => {
@@ -59,6 +63,18 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
   const summaries = async (client: Client, records: readonly MessageRecord[]) => {
     const opened = await subjects(client, records);
     return records.map((record, at) => summaryOf(record, opened[at] ?? null));
+  };
+  /** Errors: `not-granted`, `request-invalid`, `rate-limited`. */
+  const find = async ({ client, response }: Pick<Call, 'client' | 'response'>, wanted: MessageFilter) => {
+    const { id, ...filter } = wanted;
+    if (id !== undefined) return { status: 200, json: await begun(client, id, filter) };
+    const query = queryOf(filter);
+    if (query.subject !== undefined && !client.may('content'))
+      throw refusal('not-granted', `client ${client.name} is not granted content`);
+    const list = () => queue.ledger.listAmong(query, granted(client, config));
+    const isSearch = query.subject !== undefined || query.address !== undefined;
+    const { messages, cursor } = isSearch ? await searches.take(client, list, response) : await list();
+    return { status: 200, json: { messages: await summaries(client, messages), cursor } };
   };
   return [
     route({
@@ -107,28 +123,34 @@ export function messageRoutes({ config, queue }: MessagesParts): Route[] {
       name: 'listMessages',
       tag: 'messages',
       summary: 'List messages',
-      description:
-        'Newest first, only those that the client may see. With a subject, 10,000 are looked through for a page.',
+      description: 'Newest first, only those that the client may see.',
       params: nothing,
       query: listQuery,
       status: 200,
       answer: messageList,
-      async handle({ client, query, response }) {
-        const { id, ...filter } = query;
-        if (id !== undefined) return { status: 200, json: await begun(client, id, filter) };
-        if (query.subject !== undefined && !client.may('content'))
-          throw refusal('not-granted', `client ${client.name} is not granted content`);
-        const list = () => queue.ledger.listAmong(queryOf(filter), granted(client, config));
-        const isSearch = query.subject !== undefined || query.address !== undefined;
-        const { messages, cursor } = isSearch ? await searches.take(client, list, response) : await list();
-        return { status: 200, json: { messages: await summaries(client, messages), cursor } };
-      },
+      handle: async (call) => await find(call, call.query),
+    }),
+    route({
+      method: 'POST',
+      url: '/v1/messages/search',
+      grant: 'read',
+      name: 'searchMessages',
+      tag: 'messages',
+      summary: 'Search messages, also by subject',
+      description:
+        'As the list, and also by a part of the subject, which stands in no address then: logs of proxies keep addresses. With a subject, 10,000 messages are looked through for a page.',
+      params: nothing,
+      query: nothing,
+      bodies: { 'application/json': { schema: searchBody, description: 'What to look for.' } },
+      status: 200,
+      answer: messageList,
+      handle: async (call) => await find(call, await jsonBody(call, searchBody, body)),
     }),
   ];
 }
 
 /** A query as the ledger takes it. Errors: `request-invalid`. */
-export function queryOf({ since, until, limit, ...rest }: Omit<MessageQuery, 'id'>): ListQuery {
+export function queryOf({ since, until, limit, ...rest }: Omit<MessageFilter, 'id'>): ListQuery {
   const time = (text: string, name: string) => {
     const at = timeOf(text);
     if (Number.isNaN(at))

@@ -49,7 +49,7 @@ export function routesOf({ config, queue, log, rates, openapi, streams }: Routes
       withIntake: (work) => work(queue.intake),
       now: () => new Date(),
     }),
-    ...messageRoutes({ config, queue }),
+    ...messageRoutes({ config, queue, body }),
     ...contentRoutes({ config, queue }),
     ...actRoutes({ queue, body }),
     ...replayRoutes({ config, queue, body }),

@@ -188,7 +188,7 @@ export const eventList = z.object({
 
 export const idParams = z.object({ id });
 
-export const listQuery = z.strictObject({
+const listed = z.strictObject({
   direction: z.enum(['inbound', 'outbound']).describe('Only messages of that direction.').optional(),
   state: z.enum(messageStates).describe('Only messages in that state.').optional(),
   reason: line(63).describe('Only messages suspended for that reason.').optional(),
@@ -201,12 +201,6 @@ export const listQuery = z.strictObject({
     .describe('Only messages whose octets have that SHA-256.')
     .optional(),
   address: line(320).describe('Only messages with that address in the envelope, as a whole.').optional(),
-  subject: line(250)
-    .min(1)
-    .describe(
-      'Only messages whose subject has that in it, where subjects are kept: opened one after the other, page by page. For clients with the verb content.',
-    )
-    .optional(),
   id: z
     .string()
     .regex(/^\w{1,64}$/, 'is not the beginning of an id')
@@ -214,14 +208,30 @@ export const listQuery = z.strictObject({
     .optional(),
   since: time.describe('Received at that time or later.').optional(),
   until: time.describe('Received before that time.').optional(),
+  cursor: line(100).describe('Continues after the page that returned it.').optional(),
+});
+const limitText = 'Maximum number of messages in the answer; default 50.';
+/** Subjects are content, and do not belong into an address: `searchBody` has them. */
+export const listQuery = listed.extend({
   limit: z
     .string()
     .regex(/^(?:[1-9]\d?|1\d\d|200)$/, 'is not a number from 1 to 200')
-    .describe('Maximum number of messages in the answer; default 50.')
+    .describe(limitText)
     .optional(),
-  cursor: line(100).describe('Continues after the page that returned it.').optional(),
 });
-export type MessageQuery = z.output<typeof listQuery>;
+export const searchBody = listed.extend({
+  subject: line(250)
+    .min(1)
+    .describe(
+      'Only messages whose subject has that in it, where subjects are kept: opened one after the other, page by page. For clients with the verb content.',
+    )
+    .optional(),
+  limit: z.number().int().min(1).max(200).describe(limitText).optional(),
+});
+/** What selects messages: of a query, whose limit is text, or of a body. */
+export type MessageFilter = Omit<z.output<typeof searchBody>, 'limit'> & {
+  limit?: string | number | undefined;
+};
 
 export const messageList = z.object({
   messages: z.array(messageSummary),

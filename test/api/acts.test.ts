@@ -24,7 +24,7 @@ describe('acts and content over HTTP', { skip: skipWithout('openssl'), timeout: 
       args: ['--only', 'api,receive,decrypt,handoff'],
       config: {
         mailboxes: [
-          { name: 'orders', addresses: ['orders@own.example'], destinations },
+          { name: 'orders', addresses: ['orders@own.example'], destinations, keepSubjects: true },
           { name: 'other', addresses: ['other@own.example'], destinations },
         ],
         retention: { original: '1d' },
@@ -68,6 +68,34 @@ describe('acts and content over HTTP', { skip: skipWithout('openssl'), timeout: 
     await api.daemon.reaches(id, 'suspended');
     return { id, mail };
   };
+
+  it('a search by subject is a POST, for who may read content: no address has what is looked for', async () => {
+    const protectedSubject = 'Content-Type: text/plain\r\nSubject: Zylinderkopf\r\n\r\ntext\r\n';
+    const header = `From: edi@partner.example\r\nTo: orders@own.example\r\nSubject: Zylinderkopf\r\n`;
+    const id = await api.daemon.accept(world.mail(protectedSubject, { header }));
+    await api.daemon.reaches(id, 'delivered');
+    const search = (token: string, wanted: unknown) =>
+      api.call(token, '/v1/messages/search', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(wanted),
+      });
+    const found = async (token: string, wanted: unknown) => {
+      const { status, json } = await search(token, wanted);
+      assert.equal(status, 200);
+      return json.messages.map((each: { id: string }) => each.id);
+    };
+    assert.deepEqual(await found(all, { subject: 'ZYLINDER', limit: 10 }), [id]);
+    assert.deepEqual(await found(all, { subject: 'kurbel' }), []);
+    // without a subject, as the list
+    assert.ok((await found(reads, { mailbox: 'orders' })).includes(id));
+    assert.deepEqual(await found(other, {}), []);
+    assert.equal((await search(reads, { subject: 'ZYLINDER' })).status, 403);
+    for (const wrong of [{ subject: '' }, { subject: 1 }, { limit: '10' }, { limit: 201 }, { other: 1 }, []])
+      assert.equal((await search(all, wrong)).status, 400, JSON.stringify(wrong));
+    const listed = await api.call(all, '/v1/messages?subject=Zylinder');
+    assert.deepEqual([listed.status, listed.json.code], [400, 'request-invalid']);
+  });
 
   it('a suspended message: its content is what was encrypted, its original what came, each by its scope', async () => {
     const { id, mail } = await refused('what was inside');

@@ -61,25 +61,36 @@ describe('a kept subject', () => {
   });
 
   it('is for no client without the verb', async () => {
-    const routes = messageRoutes({ config: testConfig(room.server), queue: room.queue });
-    const call = async (client: Client, name: string, params: object, query: object) => {
+    const parts = { config: testConfig(room.server), queue: room.queue };
+    const routes = messageRoutes({ ...parts, body: { timeout: 1000, minimumRate: 1 } });
+    const call = async (client: Client, name: string, params: object, json: object = {}) => {
       const route = routes.find((each) => each.name === name);
       assert.ok(route);
       const { request, response } = Object.create(null);
-      const answer = await route.handle({ client, params, query, address: '', request, response });
-      return JSON.stringify(answer);
+      const facts = { client, params, query: {}, address: '', request, response, given: { json } };
+      return JSON.stringify(await route.handle(facts));
     };
     const without = new Client('erp', { ...allGranted, verbs: verbs.filter((verb) => verb !== 'content') });
     const whole = new Client('all', allGranted);
     for (const [name, params] of [
       ['getMessage', { id }],
       ['listMessages', {}],
+      ['searchMessages', {}],
     ] as const) {
-      assert.ok(!(await call(without, name, params, {})).includes(marker), name);
-      assert.ok((await call(whole, name, params, {})).includes(marker), name);
+      assert.ok(!(await call(without, name, params)).includes(marker), name);
+      assert.ok((await call(whole, name, params)).includes(marker), name);
     }
-    await assert.rejects(call(without, 'listMessages', {}, { subject: marker }), { code: 'not-granted' });
-    assert.ok((await call(whole, 'listMessages', {}, { subject: 'zyl' })).includes(id));
+    await assert.rejects(call(without, 'searchMessages', {}, { subject: marker }), { code: 'not-granted' });
+    assert.ok((await call(whole, 'searchMessages', {}, { subject: 'zyl' })).includes(id));
+    const none = await call(whole, 'searchMessages', {}, { subject: 'kolben' });
+    assert.ok(!none.includes(id), 'it selects');
+    // an address would keep it
+    const list = routes.find(({ name }) => name === 'listMessages');
+    const { request, response } = Object.create(null);
+    const facts = { client: whole, params: {}, address: '', request, response };
+    await assert.rejects(async () => await list?.handle({ ...facts, query: { subject: marker } }), {
+      code: 'request-invalid',
+    });
   });
 
   it('is in no event that is followed or posted', async () => {

@@ -99,14 +99,16 @@ describe('searches of one client', { skip: skipWithout('redis-server') }, () => 
       return await ledger.listAmong(query, among);
     };
     const watched = withLists(ledger, look);
-    const list = messageRoutes({ config, queue: { ...queue, ledger: watched } }).find(
-      ({ name }) => name === 'listMessages',
+    const body = { timeout: 1000, minimumRate: 1 };
+    const search = messageRoutes({ config, queue: { ...queue, ledger: watched }, body }).find(
+      ({ name }) => name === 'searchMessages',
     );
-    assert.ok(list);
-    const ask = async (client: Client, query: Record<string, string>) => {
+    assert.ok(search);
+    const ask = async (client: Client, json: Record<string, string>) => {
       const request = new IncomingMessage(new Socket());
       const response = new ServerResponse(request);
-      await list.handle({ client, address: '', params: {}, query, request, response });
+      const facts = { client, address: '', params: {}, query: {}, request, response };
+      await search.handle({ ...facts, given: { json } });
       done += 1;
     };
     const [a, b] = ['a', 'b'].map((name) => new Client(name, allGranted, `token of ${name}`));

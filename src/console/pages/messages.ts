@@ -12,7 +12,7 @@ import { hasCode } from '../../errors.ts';
 import { type PageCall, type PageRoute, page, type Veil } from '../page.ts';
 import { messageBody, textBody } from '../views/message.ts';
 import { type Filter, filterNames, messagesBody } from '../views/messages.ts';
-import { link } from '../views/parts.ts';
+import { link, pathTo } from '../views/parts.ts';
 import { mailText } from './mail-text.ts';
 import { telling, told } from './told.ts';
 
@@ -93,7 +93,7 @@ export const messagePages: readonly PageRoute[] = [
         id === undefined
           ? { ...others, since: timeOf(since), until: timeOf(until), cursor: query.cursor }
           : { id };
-      const { messages, cursor } = await operations.json('listMessages', messageList, { query: asked });
+      const { messages, cursor } = await operations.json('searchMessages', messageList, { json: asked });
       const goesOn = query.cursor !== undefined;
       return {
         title: 'Messages',
@@ -131,7 +131,7 @@ export const messagePages: readonly PageRoute[] = [
         const why = form.get('why').trim();
         await operations.json(operation, acted, { params, json: why === '' ? {} : { why } });
         const did = Object.keys(acts).find((each): each is keyof typeof acts => each === path) ?? 'resume';
-        return { to: telling(`/messages/${encodeURIComponent(params.id ?? '')}`, did) };
+        return { to: telling(pathTo('messages', params.id ?? ''), did) };
       },
     }),
   ),
