@@ -58,6 +58,10 @@ async function create(file: string, options: CreateOptions): Promise<void> {
   const output = await OutputFile.create(file, { isNew: true });
   const installation = await openInstallation(config, log);
   try {
+    // Before the act, so it is in the backup, too.
+    await withQueue(config, ({ audit }) =>
+      audit.add({ at: Date.now(), by: operator(), what: 'backup', subject: file }),
+    );
     const { contentKey, ...result } = await makeBackup(
       { ...installation, configFile: options.config, config, version: packageVersion(), log },
       { recipient, withSpoolKey: options.withSpoolKey ?? false, withKeys: options.withKeys ?? false },
@@ -66,9 +70,6 @@ async function create(file: string, options: CreateOptions): Promise<void> {
     await output.commit();
     // What is on disk, and not what was meant to be there.
     const { trailer } = await readBackup(file, contentKey);
-    await withQueue(config, ({ audit }) =>
-      audit.add({ at: Date.now(), by: operator(), what: 'backup', subject: file }),
-    );
     if (options.json) return printJson({ file, ...result });
     printLine(
       `backed up as of ${new Date(trailer.at).toISOString()}: ${counted(trailer)}; written, read again and verified`,

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { knownSettings, loadConfig } from '../config/index.ts';
-import { askReload } from '../daemon/index.ts';
+import { askLevels, askReload } from '../daemon/index.ts';
 import { SealpostError } from '../errors.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
@@ -15,7 +15,13 @@ export function reloadCommand(): Command {
       // The daemon checks the files anyway. They are read here to say what is wrong with them, with places.
       const known = knownSettings(options.config);
       const config = known ?? (await loadConfig(options.config));
-      const replies = await askReload(config.dataDir);
+      const isThere = (await askLevels(config.dataDir, '')).length > 0;
+      // Before the act: what cannot be noted is not done.
+      if (isThere)
+        await withQueue(config, ({ audit }) =>
+          audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),
+        );
+      const replies = isThere ? await askReload(config.dataDir) : [];
       const refused = replies.find(({ ok }) => !ok);
       if (known !== undefined && (refused || replies.length === 0)) await loadConfig(options.config);
       if (replies.length === 0)
@@ -26,8 +32,5 @@ export function reloadCommand(): Command {
       const lines = replies.flatMap(({ message }) => message.split('\n'));
       if (options.json) printJson({ reloaded: lines });
       else for (const line of lines) printLine(line);
-      await withQueue(config, ({ audit }) =>
-        audit.add({ at: Date.now(), by: operator(), what: 'reload', why: options.config }),
-      );
     });
 }

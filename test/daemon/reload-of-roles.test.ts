@@ -127,6 +127,8 @@ describe('reload where one role runs', { skip: skipWithout('openssl', 'redis-ser
       const taken = await daemon.command(['reload']);
       assert.equal(taken.code, 0, taken.stderr);
       assert.match(taken.stdout.toString(), /in force, in 1 new processes/);
+      const [entry] = await daemon.queue.audit.list({});
+      assert.deepEqual([entry?.what, entry?.why], ['reload', daemon.configFile]);
       await daemon.waitFor('the old process has ended', () => daemon.roles().every(({ pid }) => pid !== old));
       await daemon.accept(world.mail(textEntity('hello')), { to: ['second@own.example'] });
       write({

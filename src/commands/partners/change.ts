@@ -43,17 +43,18 @@ async function rename(old: string, name: string, { config: configFile, json }: O
     // what was wrong before is no reason against another name
     const own = errors.filter(({ setting }) => /^(?:name|formerNames)/.test(setting));
     if (own.length > 0) throw new ConfigError(configFile, own);
+    // What cannot be noted is not done.
+    await withQueue(config, ({ audit }) =>
+      audit.add({
+        ...{ at: Date.now(), by: operator(), what: 'partner-rename' as const },
+        ...{ subject: partner.name, why: `to ${name}` },
+      }),
+    );
   } catch (error) {
     replaceFile(file, before);
     throw undone(error, configFile, `partner ${partner.name} keeps its name`);
   }
   const shown = relative(process.cwd(), file);
-  await withQueue(config, ({ audit }) =>
-    audit.add({
-      ...{ at: Date.now(), by: operator(), what: 'partner-rename' as const },
-      ...{ subject: partner.name, why: `to ${name}` },
-    }),
-  );
   if (json) return printJson({ name, formerNames, file }, 2);
   printLine(`partner ${partner.name} is called ${name} after sealpost reload (${shown})`);
 }
