@@ -9,6 +9,7 @@ import { csrfField } from './csrf.ts';
 import { type Html, html } from './html.ts';
 import { type Page, type PageCall, type PageRoute, page } from './page.ts';
 import { onceBody } from './views/once.ts';
+import { empty, moment } from './views/parts.ts';
 
 export interface SecondParts {
   operations: Operations;
@@ -23,10 +24,10 @@ const subjectOf = ({ operation, id }: AskedFor) => `${operation} ${id}`;
 /** The act as text, with every argument, since that is what is confirmed. */
 function argumentsOf({ params, query, json }: AskedFor): Html {
   const rows = [...Object.entries(params), ...Object.entries(query), ...Object.entries(json ?? {})];
-  return html`<dl>
+  return html`<dl class="facts">
     ${rows.map(
-      ([name, value]) => html`<dt>${name}</dt>
-        <dd>${typeof value === 'string' ? value : JSON.stringify(value)}</dd>`,
+      ([name, value]) => html`<div><dt>${name}</dt>
+        <dd>${typeof value === 'string' ? value : JSON.stringify(value)}</dd></div>`,
     )}
   </dl>`;
 }
@@ -74,22 +75,25 @@ export function secondPages(parts: SecondParts): PageRoute[] {
   async function view({ person, csrf }: PageCall): Promise<Page> {
     const waiting = (await seconds.list()).filter((each) => mayBoth(each, person));
     const rows = waiting.map(
-      (each) => html`<li>
+      (each) => html`<section>
         <h2>${each.operation}</h2>
-        <p>Asked for by ${each.name}, <time>${new Date(each.at).toISOString()}</time></p>
+        <p>Asked for by ${each.name}, ${moment(new Date(each.at).toISOString(), new Date(now()))}</p>
         ${argumentsOf(each)}
-        <form method="post" action=${`/second/${each.id}`}>
+        <form class="act more" method="post" action=${`/second/${each.id}`}>
           ${csrfField(csrf)}
           ${
             each.person === person.id
               ? html`<p>Another person has to confirm it.</p>`
               : html`<button name="answer" value="confirm">Confirm</button>`
           }
-          <button name="answer" value="refuse">${each.person === person.id ? 'Take it back' : 'Refuse'}</button>
+          <button class="quiet" name="answer" value="refuse">${each.person === person.id ? 'Take it back' : 'Refuse'}</button>
         </form>
-      </li>`,
+      </section>`,
     );
-    const body = waiting.length === 0 ? html`<p>Nothing waits.</p>` : html`<ul>${rows}</ul>`;
+    const body =
+      waiting.length === 0
+        ? empty('Nothing waits.', 'Grave acts of others that you may confirm appear here, and your own.')
+        : rows;
     return { title: 'Waits for a second person', body };
   }
 

@@ -27,13 +27,28 @@ describe('the pages of the console', {
   let administrator: Browser;
   let suspended: string;
   let delivered: string;
+  /** Decoded, and not handed off: its content is kept. */
+  let waiting: string;
+  /** The path of a certificate that waits for approval. */
+  let certificate: string;
 
   before(async () => {
+    const secret = { file: world.file('hook.secret', 'a secret of the web hook') };
     room = await startConsole(world, {
       args: ['--only', 'console,receive,decrypt,handoff,outbound'],
       // A login is fresh for the whole file, however slow the machine is.
       console: { secondFactor: false, stepUp: '2h' },
       config: {
+        mailboxes: [
+          {
+            ...{ name: 'orders', addresses: ['orders@own.example'] },
+            destinations: [{ type: 'directory', path: join(world.folder, 'inbox') }],
+          },
+          {
+            ...{ name: 'invoices', addresses: ['invoices@own.example'] },
+            destinations: [{ type: 'webhook', url: 'http://127.0.0.1:9/in', allowPrivate: true, secret }],
+          },
+        ],
         partners: [
           {
             ...{
@@ -61,6 +76,12 @@ describe('the pages of the console', {
     suspended = await daemon.accept(plain('one'));
     await daemon.accept(plain('two'));
     await daemon.reaches(suspended, 'suspended');
+    const next = world.party('edi@partner.example', { freshKey: true });
+    const renewed = world.mail(textEntity('an invoice'), { signer: next });
+    waiting = await daemon.accept(renewed, { to: ['invoices@own.example'] });
+    await daemon.waitFor('an attempt failed', async () =>
+      (await daemon.queue.ledger.get(waiting))?.events.some(({ type }) => type === 'retried'),
+    );
     ({ browser: viewer } = await room.person('vera', 'viewer'));
     ({ browser: operator } = await room.person('olga', 'operator', '--content'));
     ({ browser: administrator } = await room.person('ada', 'administrator', '--content'));
@@ -77,6 +98,13 @@ describe('the pages of the console', {
     const made = await daemon.command(['tokens', 'add', 'erp', ...grants, '--note', 'the ERP system']);
     assert.equal(made.code, 0, made.stderr);
     chromium = await startChromium();
+    certificate = await daemon.waitFor(
+      'the new certificate waits',
+      async () =>
+        /<section class="why">.*?href="(\/certificates\/[^"]+)"/s.exec(
+          (await viewer.get('/partners')).text,
+        )?.[1],
+    );
   });
   after(async () => {
     await chromium?.close();
@@ -100,6 +128,8 @@ describe('the pages of the console', {
     '/messages',
     `/messages/${suspended}`,
     `/messages/${delivered}`,
+    `/messages/${waiting}`,
+    certificate,
     '/suspended',
     '/partners',
     '/partners/acme',
@@ -108,6 +138,7 @@ describe('the pages of the console', {
     '/setup',
   ];
   const acts = ['/suspended/preview?act=terminate&reason=not-smime', '/replay'];
+  const text = () => `/messages/${waiting}/text`;
   const rights = ['/account', '/users', '/users/olga', '/clients', '/clients/erp'];
   /** Errors of scripts, and what the policy for content refused. */
   const listen = (page: Page): string[] => {
@@ -128,10 +159,23 @@ describe('the pages of the console', {
       .replace(/\?.*/, '')
       .split('/')
       .filter(Boolean)
-      .slice(0, 2)
+      .slice(0, 3)
       .join('-')
       .replace(suspended, 'suspended')
-      .replace(delivered, 'delivered') || 'now';
+      .replace(delivered, 'delivered')
+      .replace(waiting, 'waiting')
+      .replace(/^certificates-.*/, 'certificate') || 'now';
+  /** Ids that stand twice, and fields that do not say what they are, and what counts if they are left alone. */
+  const lacks = `(() => {
+    const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
+    const twice = ids.filter((id, at) => ids.indexOf(id) !== at);
+    const fields = 'main input:not([type=hidden], [type=checkbox], [autocomplete]), main select, main fieldset';
+    const silent = [...document.querySelectorAll(fields)].filter((each) => {
+      const said = document.getElementById(each.getAttribute('aria-describedby') ?? '')?.textContent ?? '';
+      return each.required ? said.length < 4 : !/^.+ Default: .+\\./.test(said);
+    });
+    return [...twice, ...silent.map(({ id, className }) => id + className)];
+  })()`;
 
   const wide = { colorScheme: 'light', viewport: { width: 1280, height: 900 } } as const;
   const phone = { colorScheme: 'dark', viewport: { width: 390, height: 844 } } as const;
@@ -145,6 +189,7 @@ describe('the pages of the console', {
       await page.setViewportSize(wide.viewport);
       await page.goto(path);
       assert.ok((await page.title()).endsWith(' - Sealpost'), path);
+      assert.deepEqual(await page.evaluate(lacks), [], path);
       if (axe === 'wide' || axe === 'both') assert.deepEqual(await findingsOf(page), [], path);
       await picture(page, `${nameOf(path)}-light`);
       await page.emulateMedia({ colorScheme: phone.colorScheme });
@@ -160,12 +205,12 @@ describe('the pages of the console', {
   }
 
   it('are without findings of axe-core and errors for an operator, light, and fit a phone in the dark', () =>
-    walk(operator, [...looks(), ...acts], 'wide'));
+    walk(operator, [...looks(), ...acts, text()], 'wide'));
   it('the same for a viewer, who finds on none of them what it may not do', async () => {
     await walk(viewer, looks(), 'phone');
     const context = await open(viewer);
     const page = await context.newPage();
-    for (const path of [...acts, ...rights.slice(1)])
+    for (const path of [...acts, text(), ...rights.slice(1)])
       assert.equal((await page.goto(path))?.status(), 403, path);
     await context.close();
   });
@@ -183,6 +228,50 @@ describe('the pages of the console', {
     );
     await walk(administrator, rights, 'both');
     await walk(administrator, [...looks(), ...acts], 'wide');
+  });
+  it('the same for somebody who comes, and who has to show again who it is', async () => {
+    const context = await chromium.newContext({ ...phone, baseURL: room.url });
+    context.setDefaultTimeout(120_000);
+    const page = await context.newPage();
+    for (const path of ['/login', '/welcome']) {
+      await page.goto(path);
+      assert.deepEqual(await findingsOf(page), [], path);
+      await picture(page, `${nameOf(path)}-dark`);
+    }
+    await context.close();
+    await walk(operator, ['/step-up?to=/'], 'both');
+  });
+
+  it('lead to each link, field and button with the Tab key, and show where that is', async () => {
+    const context = await open(administrator, { ...wide, javaScriptEnabled: false });
+    const page = await context.newPage();
+    const places = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+    // what is folded is opened by its summary, which is one of them
+    const number = `(() => {
+      for (const each of document.querySelectorAll('details')) each.open = true;
+      const all = [...document.querySelectorAll('${places}')].filter((each) => each.checkVisibility());
+      all.forEach((each, at) => each.setAttribute('data-at', at));
+      return all.length;
+    })()`;
+    const here = `(() => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+      const seen = outlineStyle !== 'none' && outlineWidth !== '0px';
+      return [document.activeElement.getAttribute('data-at') ?? '', seen ? '' : document.activeElement.outerHTML];
+    })()`;
+    for (const path of [...looks(), ...acts, text(), ...rights]) {
+      await page.goto(path);
+      const all = Number(await page.evaluate(number));
+      assert.ok(all > 10, path);
+      const reached = new Set<string>();
+      for (let at = 0; at < all + 50 && reached.size < all; at++) {
+        await page.keyboard.press('Tab');
+        const [place = '', unseen = ''] = (await page.evaluate<string[]>(here)) ?? [];
+        assert.equal(unseen, '', path);
+        if (place !== '') reached.add(place);
+      }
+      assert.equal(reached.size, all, path);
+    }
+    await context.close();
   });
 
   it('find what a broken page has', async () => {
@@ -217,7 +306,7 @@ describe('the pages of the console', {
     await page.keyboard.press('Enter');
     // Ended by a person who has shown who it is just now: the login counts.
     await page.waitForURL(/did=terminate/);
-    assert.equal(await page.locator('[role=status]').textContent(), 'It has ended.');
+    assert.equal(await page.locator('[role=status]').textContent(), 'It is terminated.');
     const record = await room.daemon.queue.ledger.get(id);
     assert.equal(record?.state, 'terminated');
     const [entry] = await room.daemon.queue.audit.list({ id });
@@ -270,7 +359,7 @@ describe('the pages of the console', {
     await context.close();
   });
 
-  it('are of use without scripts: a client is added, and its token made and revoked, with the keyboard alone', async () => {
+  it('are of use without scripts: a client is added, its token made and revoked, and it removed, with the keyboard alone', async () => {
     const context = await open(administrator, { javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto('/clients');
@@ -291,8 +380,16 @@ describe('the pages of the console', {
     assert.deepEqual(await tokens(), ['by hand']);
     await press(page, page.locator('summary', { hasText: 'Rotate, revoke' }));
     await press(page, button(page, 'Revoke'));
-    await page.waitForURL(/did=/);
+    await page.waitForURL(/did=token-revoked/);
     assert.deepEqual(await tokens(), []);
+    await page.goto('/clients');
+    await press(page, page.locator('a[href="/clients/crm"]'));
+    await page.waitForURL(/\/clients\/crm$/);
+    await press(page, button(page, 'Remove the client'));
+    await page.waitForURL(/did=client-removed/);
+    const { stdout } = await room.daemon.command(['clients', 'list', '--json']);
+    const names = JSON.parse(stdout.toString()).map(({ name }: { name: string }) => name);
+    assert.deepEqual([names.includes('crm'), names.includes('erp')], [false, true]);
     await context.close();
   });
 

@@ -5,7 +5,8 @@ import { html } from '../html.ts';
 import { type PageRoute, page } from '../page.ts';
 import { clientBody, clientsBody } from '../views/clients.ts';
 import { onceBody } from '../views/once.ts';
-import { namesOf } from '../views/parts.ts';
+import { namesOf, pathTo } from '../views/parts.ts';
+import { namedIn } from './holders.ts';
 import { telling, told } from './told.ts';
 
 const grantsOf = (form: Form) => ({
@@ -26,7 +27,7 @@ function limitsOf(form: Form, prefix = '', ifEmpty = '') {
   return { messages: number('messages'), octets: number('octets'), size: number('size') };
 }
 
-const pathOf = (name: string) => `/clients/${encodeURIComponent(name)}`;
+const pathOf = (name: string) => pathTo('clients', name);
 
 export const clientPages: readonly PageRoute[] = [
   page({
@@ -54,10 +55,8 @@ export const clientPages: readonly PageRoute[] = [
     url: '/clients/:client',
     needs: 'administrator',
     async handle({ operations, person, params, query, csrf, now }) {
-      const wanted = (params.client ?? '').toLowerCase();
       const { clients } = await operations.json('listClients', clientList);
-      const client = clients.find(({ name }) => name.toLowerCase() === wanted);
-      if (client === undefined) throw refusal('client-unknown', `there is no client ${params.client}`);
+      const client = namedIn(clients, params.client, 'client-unknown');
       const { tokens } = await operations.json('listTokens', tokenList, { query: { client: client.name } });
       const own = person.client.grants.verbs;
       const view = { client, tokens, own, csrf, now, said: told(query.did) };

@@ -11,6 +11,7 @@ import {
 } from '../../api/index.ts';
 import { type PageRoute, page } from '../page.ts';
 import { certificateBody, partnerBody, partnersBody, partnersPage } from '../views/partners.ts';
+import { pathTo } from '../views/parts.ts';
 import { telling, told } from './told.ts';
 
 const decisions = {
@@ -104,7 +105,7 @@ export const partnerPages: readonly PageRoute[] = [
           what === 'approve' ? { sha256: form.get('sha256'), version: Number(form.get('version')) } : {};
         const json = { ...compared, ...(why !== '' && { why }) };
         await operations.json(decisions[what], certificateDetail, { params, json });
-        return { to: telling(`/certificates/${encodeURIComponent(params.id ?? '')}`, what) };
+        return { to: telling(pathTo('certificates', params.id ?? ''), what) };
       },
     }),
   ),

@@ -4,7 +4,7 @@ import { errorRow } from '../../errors.ts';
 import { csrfField } from '../csrf.ts';
 import { html } from '../html.ts';
 import { type PageCall, type PageRoute, page } from '../page.ts';
-import { cell, count, field, hidden, table } from '../views/parts.ts';
+import { cell, count, hidden, link, reasonField, table } from '../views/parts.ts';
 import { previewBody, suspendedBody } from '../views/suspended.ts';
 
 const filters = ['direction', 'reason', 'mailbox', 'partner', 'since', 'until', 'cursor'] as const;
@@ -61,14 +61,15 @@ export const suspendedPages: readonly PageRoute[] = [
     needs: 'operator',
     async handle({ operations, form }) {
       const why = form.get('why').trim();
+      const act = actOf(form.get('act'));
       const json = {
         ...given(filterOf((name) => form.get(name))),
-        act: actOf(form.get('act')),
+        act,
         ...(why !== '' && { why }),
       };
       const { done, failed, more } = await operations.json('actOnMessages', bulkResult, { json });
       if (failed.length > 0) return { title: 'What was done', body: resultBody(done.length, failed, more) };
-      return { to: `/suspended?done=${done.length}${more ? '&more=yes' : ''}` };
+      return { to: link('/suspended', { done: String(done.length), act, more: more ? 'yes' : undefined }) };
     },
   }),
   page({
@@ -88,7 +89,7 @@ export const suspendedPages: readonly PageRoute[] = [
       const { reason, partner, mailbox } = filterOf((name) => form.get(name));
       const json = { ...given({ reason, partner, mailbox }), ...(why !== '' && { why }) };
       const { replayed } = await operations.json('replayMessages', replayList, { json });
-      return { to: `/suspended?done=${replayed}` };
+      return { to: link('/suspended', { done: String(replayed), act: 'replay' }) };
     },
   }),
 ];
@@ -96,10 +97,20 @@ export const suspendedPages: readonly PageRoute[] = [
 const given = (values: Record<string, string | undefined>) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
-/** Numbers of the query, and nothing else of it. */
-function saidOf({ done, more }: Record<string, string>): string {
-  if (done === undefined || !/^\d{1,7}$/.test(done)) return '';
-  return `${count(Number(done), 'message')} put back to work or ended.${more === 'yes' ? ' There are more: do it again.' : ''}`;
+/** After acts on many messages. */
+const didWords = {
+  resume: 'resumed',
+  retry: 'retried',
+  terminate: 'terminated',
+  'decode-again': 'being decoded again',
+  replay: 'replayed',
+} as const;
+
+/** A number of the query and a word for the act, and nothing else of it. */
+function saidOf({ done, act, more }: Record<string, string>): string {
+  const did = Object.entries(didWords).find(([name]) => name === act)?.[1];
+  if (did === undefined || done === undefined || !/^\d{1,7}$/.test(done)) return '';
+  return `${count(Number(done), 'message')} ${did}.${more === 'yes' ? ' There are more: do it again.' : ''}`;
 }
 
 function resultBody(
@@ -127,7 +138,7 @@ async function replayPreview({ operations, query, csrf }: PageCall) {
   const act =
     replayed > 0 &&
     html`<form class="act" method="post" action="/replay">${csrfField(csrf)}${hidden({ reason, partner, mailbox })}
-      ${field({ name: 'why', label: 'Reason', help: 'For the ledger and the audit trail.' })}
+      ${reasonField('replay')}
       <div class="field"><button>Replay ${count(replayed, 'message')}</button></div></form>`;
   return [
     html`<section class=${replayed > 0 ? 'why calm' : 'why'}><p><strong>${count(replayed, 'message')}</strong> would go on now;

@@ -1,8 +1,8 @@
 /** The notice on a page after an act. The query has a word that selects it, never its text. */
 const words = {
   resume: 'It is resumed: the step that failed is done again.',
-  retry: 'It is tried now.',
-  terminate: 'It has ended.',
+  retry: 'It is retried now.',
+  terminate: 'It is terminated.',
   'decode-again': 'It is decoded again.',
   pause: 'It is paused.',
   resumed: 'It goes on.',

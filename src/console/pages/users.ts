@@ -3,8 +3,9 @@ import { failedLogins, refusal, seesAll, userActed, userInvited, userList } from
 import type { Form } from '../form.ts';
 import { type PageRoute, page } from '../page.ts';
 import { onceBody } from '../views/once.ts';
-import { namesOf } from '../views/parts.ts';
+import { namesOf, pathTo } from '../views/parts.ts';
 import { userBody, usersBody } from '../views/users.ts';
+import { namedIn } from './holders.ts';
 import { type Told, telling, told } from './told.ts';
 
 const rightsOf = (form: Form) => ({
@@ -40,7 +41,7 @@ export const userPages: readonly PageRoute[] = [
       const subject = form.get('subject').trim();
       const json = { name: form.get('name').trim(), ...rightsOf(form), ...(subject !== '' && { subject }) };
       const made = await operations.json('addUser', userInvited, { json });
-      if (made.invitation === null) return { to: `/users/${encodeURIComponent(made.user.name)}` };
+      if (made.invitation === null) return { to: pathTo('users', made.user.name) };
       return { title: `${made.user.name} is added`, body: onceBody(made) };
     },
   }),
@@ -49,10 +50,8 @@ export const userPages: readonly PageRoute[] = [
     url: '/users/:user',
     needs: 'administrator',
     async handle({ operations, params, query, csrf, now }) {
-      const wanted = (params.user ?? '').toLowerCase();
       const { users } = await operations.json('listUsers', userList);
-      const user = users.find(({ name }) => name.toLowerCase() === wanted);
-      if (user === undefined) throw refusal('person-unknown', `there is no person ${params.user}`);
+      const user = namedIn(users, params.user, 'person-unknown');
       const { failed } = await operations.json('listUserLogins', failedLogins, { params });
       return { title: user.name, body: userBody({ user, failed, csrf, now, said: told(query.did) }) };
     },
@@ -63,7 +62,7 @@ export const userPages: readonly PageRoute[] = [
     needs: 'administrator',
     async handle({ operations, params, form }) {
       const { user } = await operations.json('changeUser', userActed, { params, json: rightsOf(form) });
-      return { to: telling(`/users/${encodeURIComponent(user.name)}`, 'changed') };
+      return { to: telling(pathTo('users', user.name), 'changed') };
     },
   }),
   page({
@@ -83,7 +82,7 @@ export const userPages: readonly PageRoute[] = [
       const act = Object.hasOwn(acts, what) ? acts[what] : undefined;
       if (act === undefined) throw refusal('request-invalid', 'there is no such act');
       const { user } = await operations.json(act.operation, userActed, { params });
-      return { to: telling(`/users/${encodeURIComponent(user.name)}`, act.did) };
+      return { to: telling(pathTo('users', user.name), act.did) };
     },
   }),
 ];

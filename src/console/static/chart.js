@@ -11,6 +11,19 @@
   /** @param {string} name */
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  /** @param {number} at seconds @returns `2026-11-30T08:47` */
+  const iso = (at) => new Date(at * 1000).toISOString().slice(0, 16);
+
+  /** There is no half message. */
+  const wholes = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000].flatMap((each) => [each, 2 * each, 5 * each]);
+
+  /** Times of an axis as `08:00`, with the day below the first one and each midnight. */
+  const ticks = (/** @type {unknown} */ _, /** @type {number[]} */ splits) =>
+    splits.map((at, place) => {
+      const [day = '', time = ''] = iso(at).split('T');
+      return place === 0 || time === '00:00' ? `${time}\n${day}` : time;
+    });
+
   /** @param {HTMLTableElement} table */
   const draw = (table) => {
     const room = table.closest('.wide');
@@ -39,14 +52,23 @@
         tzDate: (/** @type {number} */ at) => uPlot.tzDate(new Date(at * 1000), 'Etc/UTC'),
         cursor: { drag: { x: false, y: false } },
         scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.05)] } },
-        axes: [axis, { ...axis, size: 60 }],
+        axes: [
+          { ...axis, values: ticks },
+          { ...axis, size: 60, incrs: wholes },
+        ],
         series: [
-          { value: '{YYYY}-{MM}-{DD} {HH}:{mm}' },
+          {
+            label: '',
+            value: (/** @type {unknown} */ _, /** @type {number | null} */ at) =>
+              at === null ? '' : iso(at).replace('T', ' '),
+          },
           ...names.slice(1).map((label, at) => ({
             label,
             stroke: strokes[at % strokes.length] ?? '#000',
             width: 2,
             points: { show: false },
+            // nothing until the cursor stands somewhere
+            value: (/** @type {unknown} */ _, /** @type {number | null} */ each) => String(each ?? ''),
           })),
         ],
       },

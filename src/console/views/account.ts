@@ -2,7 +2,7 @@
 import type { Person, StoredPasskey } from '../../user/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
-import { cell, empty, facts, field, moment, namesCell, table } from './parts.ts';
+import { cell, empty, facts, field, moment, namesCell, notice, table } from './parts.ts';
 
 export interface AccountView {
   person: Person;
@@ -19,7 +19,7 @@ const iso = (at: number) => new Date(at).toISOString();
 export function accountBody({ person, passkeys, able, csrf, now, said }: AccountView): Html {
   const { name, role, kind, rights } = person;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<section><h2>What you may do</h2>${facts([
       ['Name', cell(name)],
       ['Role', role],

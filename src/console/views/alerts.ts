@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { alertList } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
-import { badge, cell, empty, field, live, moment, table } from './parts.ts';
+import { badge, cell, empty, field, live, moment, notice, reasonField, table } from './parts.ts';
 
 export interface AlertsView {
   list: z.output<typeof alertList>;
@@ -17,7 +17,7 @@ export function alertsBody(view: AlertsView): Html {
   const { list, may, csrf, now, said } = view;
   const { alerts, silences, channels, lookedAt } = list;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     live(
       'alerts',
       html`<section><h2>What holds now</h2>${
@@ -49,10 +49,9 @@ export function alertsBody(view: AlertsView): Html {
     may &&
       alerts.length > 0 &&
       html`<section><h2>Silence</h2><form class="act" method="post" action="/alerts/silence">${csrfField(csrf)}
-      ${field({ name: 'alert', label: 'Alert', options: alerts.map(({ id, text }) => [id, text.slice(0, 80)] as const) })}
+      ${field({ name: 'alert', label: 'Alert', help: 'It goes on being looked at, and nobody is told.', standard: 'the first', options: alerts.map(({ id, text }) => [id, text.slice(0, 80)] as const) })}
       ${field({
-        name: 'for',
-        label: 'For',
+        ...{ name: 'for', label: 'For', help: 'How long.', standard: '4 hours', named: '--for' },
         value: '4h',
         options: [
           ['1h', '1 hour'],
@@ -61,7 +60,7 @@ export function alertsBody(view: AlertsView): Html {
           ['7d', '7 days'],
         ],
       })}
-      ${field({ name: 'why', label: 'Reason', required: true, help: 'For the audit trail.' })}
+      ${reasonField('silence', { required: true, help: 'For the audit trail.' })}
       <div class="field"><button>Silence</button></div></form></section>`,
     silences.length > 0 &&
       html`<section><h2>Silences</h2>${table(

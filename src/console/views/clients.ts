@@ -3,6 +3,7 @@ import type { ClientInfo, TokenInfo } from '../../api/index.ts';
 import { limitTexts, noLimits, type Verb, verbs } from '../../client/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
+import { holdersBody, notYours } from './holders.ts';
 import {
   badge,
   boxes,
@@ -13,6 +14,8 @@ import {
   moment,
   namesCell,
   namesText,
+  notice,
+  pathTo,
   size,
   table,
 } from './parts.ts';
@@ -37,8 +40,7 @@ const about: Readonly<Record<Verb, string>> = {
 };
 
 type Grants = ClientInfo['grants'];
-const path = (name: string, more = '') => `/clients/${encodeURIComponent(name)}${more}`;
-const list = 'Names with commas, or * for all.';
+const listed = 'Names with commas, or * for all.';
 
 /** Fields for grants, with their help: of a client, or what narrows them for a token. */
 function grantFields(
@@ -52,17 +54,18 @@ function grantFields(
       .filter((verb) => own.includes(verb) || grants.verbs.includes(verb))
       .map((verb) => [verb, verb, about[verb]] as const),
     grants.verbs,
+    { help: 'One verb for each kind of act.', standard: 'send, read', named: '--scope' },
   )}
-    ${field({ name: 'partners', label: 'Partners', value: namesText(grants.partners), help: `That it may send to and see mail for. ${list}` })}
-    ${field({ name: 'mailboxes', label: 'Mailboxes', value: namesText(grants.mailboxes), help: `Whose mail it may see. ${list}` })}
-    ${field({ name: 'senders', label: 'Senders', value: namesText(grants.senders), help: 'Addresses that its mail may come from, also @domain, or * for any.' })}
-    ${field({ name: 'identities', label: 'Identities', value: namesText(grants.identities), help: `That may sign its mail. ${list}` })}`;
+    ${field({ name: 'partners', label: 'Partners', value: namesText(grants.partners), help: `That it may send to and see mail for. ${listed}`, standard: 'none', named: '--partner' })}
+    ${field({ name: 'mailboxes', label: 'Mailboxes', value: namesText(grants.mailboxes), help: `Whose mail it may see. ${listed}`, standard: 'none', named: '--mailbox' })}
+    ${field({ name: 'senders', label: 'Senders', value: namesText(grants.senders), help: 'Addresses that its mail may come from, also @domain, or * for any.', standard: 'none', named: '--sender' })}
+    ${field({ name: 'identities', label: 'Identities', value: namesText(grants.identities), help: `That may sign its mail. ${listed}`, standard: '*', named: '--identity' })}`;
 }
 
 function limitFields({ messages, octets, size: largest }: Grants['limits'], prefix = ''): Html {
-  return html`${field({ name: `${prefix}messages`, label: 'Messages a minute', value: String(messages), help: '0 for no limit.' })}
-    ${field({ name: `${prefix}octets`, label: 'Octets a minute', value: String(octets), help: '0 for no limit.' })}
-    ${field({ name: `${prefix}size`, label: 'Octets of a message', value: String(largest), help: '0 for the limit of the door.' })}`;
+  return html`${field({ name: `${prefix}messages`, label: 'Messages a minute', value: String(messages), help: 'At most.', standard: '0, no limit', named: '--messages-per-minute' })}
+    ${field({ name: `${prefix}octets`, label: 'Octets a minute', value: String(octets), help: 'At most.', standard: '0, no limit', named: '--octets-per-minute' })}
+    ${field({ name: `${prefix}size`, label: 'Octets of a message', value: String(largest), help: 'At most.', standard: '0, the limit of the door', named: '--max-size' })}`;
 }
 
 export interface ClientsView {
@@ -82,32 +85,35 @@ export function clientsBody({ clients, own, csrf, now, said }: ClientsView): Htm
     senders: [],
     identities: '*',
   } as const;
-  return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
-    html`<section><h2 class="unseen">Clients</h2>${
-      clients.length === 0
-        ? empty(
-            'There is no client.',
-            html`A client is a program that sends messages or reads them. Add one below, and make a token for it.`,
-          )
-        : table(
-            'Clients',
-            [
-              { name: 'Name', show: ({ name }) => html`<a href=${path(name)}>${cell(name)}</a>` },
-              { name: 'May', show: ({ grants }) => cell(grants.verbs.join(', ') || 'nothing', 120) },
-              { name: 'Partners', show: ({ grants }) => namesCell(grants.partners) },
-              { name: 'Mailboxes', show: ({ grants }) => namesCell(grants.mailboxes) },
-              { name: 'Since', show: ({ createdAt }) => moment(createdAt, now) },
-            ],
-            clients,
-          )
-    }</section>`,
-    html`<section><h2>Add a client</h2><form class="act" method="post" action="/clients/add">${csrfField(csrf)}
-      ${field({ name: 'name', label: 'Name', required: true, help: 'Letters, digits, dot, underscore and hyphen.' })}
-      ${grantFields({ ...none, partners: [], mailboxes: [], senders: [] }, own)}
-      <div class="field"><button>Add the client</button></div></form>
-      <p><small>You can grant what you may do yourself, and no more. On the machine: <code>sealpost clients add</code>.</small></p></section>`,
+  const list =
+    clients.length === 0
+      ? empty(
+          'There is no client.',
+          html`A client is a program that sends messages or reads them. Add one below, and make a token for it.`,
+        )
+      : table(
+          'Clients',
+          [
+            { name: 'Name', show: ({ name }) => html`<a href=${pathTo('clients', name)}>${cell(name)}</a>` },
+            { name: 'May', show: ({ grants }) => cell(grants.verbs.join(', ') || 'nothing', 120) },
+            { name: 'Partners', show: ({ grants }) => namesCell(grants.partners) },
+            { name: 'Mailboxes', show: ({ grants }) => namesCell(grants.mailboxes) },
+            { name: 'Since', show: ({ createdAt }) => moment(createdAt, now) },
+          ],
+          clients,
+        );
+  const fields = [
+    field({
+      ...{ name: 'name', label: 'Name', required: true },
+      help: 'Letters, digits, dot, underscore and hyphen.',
+    }),
+    grantFields({ ...none, partners: [], mailboxes: [], senders: [] }, own),
   ];
+  const add = {
+    ...{ title: 'Add a client', action: '/clients/add', fields },
+    ...{ button: 'Add the client', command: 'sealpost clients add' },
+  };
+  return holdersBody({ said, title: 'Clients', list, add, csrf });
 }
 
 export interface ClientView {
@@ -130,7 +136,7 @@ export function clientBody({ client, tokens, own, csrf, now, said }: ClientView)
   const { name, grants, pins, queue, may } = client;
   const { limits } = grants;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<section><h2>What it may do</h2>${facts([
       ['May', cell(grants.verbs.join(', ') || 'nothing', 400)],
       ['Partners', namesCell(grants.partners)],
@@ -175,20 +181,33 @@ export function clientBody({ client, tokens, own, csrf, now, said }: ClientView)
     }</section>`,
     may
       ? [
-          html`<section><h2>Make a token</h2><form class="act" method="post" action=${path(name, '/tokens')}>${csrfField(csrf)}
-            ${field({ name: 'note', label: 'What for', help: 'In your words, for the list.' })}
-            ${field({ name: 'expires', label: 'Valid for', value: '365d', options: expiries })}
+          html`<section><h2>Make a token</h2><form class="act" method="post" action=${pathTo('clients', name, 'tokens')}>${csrfField(csrf)}
+            ${field({ name: 'note', label: 'What for', help: 'In your words, for the list.', standard: 'nothing', named: '--note' })}
+            ${field({ name: 'expires', label: 'Valid for', help: 'Its end; rotate it before.', standard: '1 year', named: '--expires', value: '365d', options: expiries })}
             ${limitFields(noLimits, 'token-')}
-            <p><small>These limits hold beside those of the client, which are for all its tokens together.</small></p>
+            <p class="note"><small>These limits hold beside those of the client, which are for all its tokens together.</small></p>
             <div class="field"><button>Make it, and show it</button></div></form></section>`,
-          html`<section><h2>Grants</h2><form class="act" method="post" action=${path(name, '/grant')}>${csrfField(csrf)}
+          html`<section><h2>Grants</h2><form class="act" method="post" action=${pathTo('clients', name, 'grant')}>${csrfField(csrf)}
             ${grantFields(grants, own)} ${limitFields(limits)}<div class="field"><button>Change the grants</button></div></form></section>`,
-          html`<section><h2>Remove</h2><form class="act" method="post" action=${path(name, '/remove')}>${csrfField(csrf)}
+          html`<section><h2>Remove</h2><form class="act" method="post" action=${pathTo('clients', name, 'remove')}>${csrfField(csrf)}
             <p>Its tokens are refused within a second. What it has sent goes on.</p><button class="grave">Remove the client</button></form></section>`,
         ]
-      : html`<section><p>You cannot change this client: it may do more than you. <code>sealpost clients</code> on the machine can.</p></section>`,
+      : notYours(
+          'You cannot change this client: it may do more than you. sealpost clients on the machine can.',
+        ),
   ];
 }
+
+const overlap = {
+  ...{ name: 'overlap', label: 'Overlap', help: 'How long the old one stays valid.' },
+  ...{ standard: '1 day', named: '--overlap' },
+  options: [
+    ['1d', '1 day'],
+    ['7d', '7 days'],
+    ['1h', '1 hour'],
+    ['0s', 'no time'],
+  ],
+} as const;
 
 function tokenActs(id: string, state: string, csrf: string): Html {
   const hidden = [csrfField(csrf), html`<input type="hidden" name="id" value=${id} />`];
@@ -196,8 +215,7 @@ function tokenActs(id: string, state: string, csrf: string): Html {
     ${
       state === 'valid' &&
       html`<form method="post" action="/tokens/rotate">${hidden}
-      <label for=${`overlap-${id}`}>The old one stays valid for</label>
-      <select id=${`overlap-${id}`} name="overlap"><option value="1d">1 day</option><option value="7d">7 days</option><option value="1h">1 hour</option><option value="0s">no time</option></select>
+      ${field({ ...overlap, of: id })}
       <button class="quiet">Rotate</button></form>`
     }
     <form method="post" action="/tokens/revoke">${hidden}<button class="quiet grave">Revoke</button></form></details>`;

@@ -2,8 +2,8 @@
 import type { MessageDetail, MessageVerdict, Verb } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
-import { badge, cell, facts, field, live, moment, size, time } from './parts.ts';
-import { verdictView } from './verdict.ts';
+import { badge, cell, facts, live, moment, notice, pathTo, reasonField, size, time } from './parts.ts';
+import { policyView, verdictView } from './verdict.ts';
 import { way } from './way.ts';
 
 export interface MessageView {
@@ -20,14 +20,14 @@ export interface MessageView {
 export function messageBody(view: MessageView): Html {
   const { message, said, now } = view;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     live('why', why(view)),
     acts(view),
     html`<div class="columns">
       ${live('way', html`<section><h2>Its way</h2>${way(message.events, message.nextAttempt, now)}</section>`)}
       <section><h2>What it is</h2>${about(message)}</section>
     </div>`,
-    html`<section><h2>Verdict</h2>${verdictOf(view)}</section>`,
+    html`<section><h2>Verdict</h2>${message.direction === 'inbound' && policyView(message.events)}${verdictOf(view)}</section>`,
   ];
 }
 
@@ -47,7 +47,7 @@ function sentence(state: string): string {
     delivered: 'It was handed off to every destination.',
     queued: 'It waits to be sent.',
     sent: 'It was sent.',
-    terminated: 'It has ended; nothing more happens.',
+    terminated: 'It was terminated; nothing more happens.',
     suspended: 'It waits for a person.',
   };
   return words[state] ?? '';
@@ -62,7 +62,7 @@ function about(message: MessageDetail): Html {
       'Partner',
       message.partner === null
         ? null
-        : html`<a href=${`/partners/${encodeURIComponent(message.partner)}`}>${cell(message.partner)}</a>${
+        : html`<a href=${pathTo('partners', message.partner)}>${cell(message.partner)}</a>${
             message.partnerBy === null ? '' : ` (by ${message.partnerBy})`
           }`,
     ],
@@ -113,14 +113,14 @@ function acts({ message, may, csrf }: MessageView): Html {
   const one = (act: string, name: string, help: string, grave = false) =>
     html`<form method="post" action=${`/messages/${id}/${act}`}>
       <h3>${name}</h3><small>${help}</small>${csrfField(csrf)}
-      ${field({ name: 'why', label: 'Reason', required: act === 'terminate', help: 'For the ledger and the audit trail.' })}
+      ${reasonField(act, { required: act === 'terminate' })}
       <button class=${grave ? 'grave' : undefined}>${name}</button></form>`;
   const shown = [
     state === 'suspended' && may('resume') && one('resume', 'Resume', 'The step that failed is done again.'),
     !ended.includes(state) &&
       state !== 'suspended' &&
       may('retry') &&
-      one('retry', 'Try now', 'What waits for its next attempt or its route is tried at once.'),
+      one('retry', 'Retry', 'What waits for its next attempt or its route is tried at once.'),
     direction === 'inbound' &&
       (state === 'suspended' || state === 'delivered') &&
       may('decode-again') &&
@@ -133,7 +133,7 @@ function acts({ message, may, csrf }: MessageView): Html {
       may('terminate') &&
       one(
         'terminate',
-        'End for good',
+        'Terminate',
         'It is not delivered or sent any more, and its octets are removed. There is no way back.',
         true,
       ),

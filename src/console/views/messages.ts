@@ -60,18 +60,18 @@ function form({ filter, states, content, csrf }: MessagesView): Html {
   // What is looked for in subjects does not belong into an address.
   const [method, action] = content ? ['post', '/messages/search'] : ['get', '/messages'];
   return html`<form class="filter" method=${method} action=${action} role="search">${content && csrfField(csrf)}
-    ${field({ name: 'id', label: 'Id', value: filter.id, type: 'search', help: 'Its beginning is enough.' })}
-    ${field({ name: 'partner', label: 'Partner', value: filter.partner, help: 'Name of a partner.' })}
-    ${field({ name: 'state', label: 'State', value: filter.state, options: [['', 'any'], ...names(states)] })}
-    ${field({ name: 'reason', label: 'Reason', value: filter.reason, help: 'Code, such as no-recipient-key.' })}
+    ${field({ name: 'id', label: 'Id', value: filter.id, type: 'search', help: 'Its beginning is enough; without any other filter.', standard: 'any' })}
+    ${field({ name: 'partner', label: 'Partner', value: filter.partner, help: 'Name of a partner.', standard: 'all', named: '--partner' })}
+    ${field({ name: 'state', label: 'State', value: filter.state, help: 'Where it stands.', standard: 'any', named: '--state', options: [['', 'any'], ...names(states)] })}
+    ${field({ name: 'reason', label: 'Reason', value: filter.reason, help: 'Code of a suspended one, such as decrypt-no-key.', standard: 'any', named: '--reason' })}
     <details open=${rest.some(Boolean)}><summary>More to search by</summary><div class="rest">
-    ${field({ name: 'mailbox', label: 'Mailbox', value: filter.mailbox, help: 'Name of a mailbox.' })}
-    ${field({ name: 'direction', label: 'Direction', value: filter.direction, options: [['', 'both'], ...names(['inbound', 'outbound'])] })}
-    ${field({ name: 'messageId', label: 'Message-ID', value: filter.messageId, help: 'The whole field, with its brackets.' })}
-    ${field({ name: 'address', label: 'Address', value: filter.address, help: 'Of the envelope, as a whole.' })}
-    ${content && field({ name: 'subject', label: 'Subject', value: filter.subject, help: 'A part of it, where keepSubjects is set; looked for page by page.' })}
-    ${field({ name: 'since', label: 'Since', value: filter.since, help: 'UTC, such as 2026-12-01 or 2026-12-01T08:00Z.' })}
-    ${field({ name: 'until', label: 'Until', value: filter.until, help: 'Before that time.' })}
+    ${field({ name: 'mailbox', label: 'Mailbox', value: filter.mailbox, help: 'Name of a mailbox.', standard: 'all', named: '--mailbox' })}
+    ${field({ name: 'direction', label: 'Direction', value: filter.direction, help: 'To you, or to partners.', standard: 'both', named: '--direction', options: [['', 'both'], ...names(['inbound', 'outbound'])] })}
+    ${field({ name: 'messageId', label: 'Message-ID', value: filter.messageId, help: 'The whole field, with its brackets.', standard: 'any', named: '--message-id' })}
+    ${field({ name: 'address', label: 'Address', value: filter.address, help: 'Of the envelope, as a whole.', standard: 'any', named: '--address' })}
+    ${content && field({ name: 'subject', label: 'Subject', value: filter.subject, help: 'A part of it, where keepSubjects is set; looked for page by page.', standard: 'any', named: '--subject' })}
+    ${field({ name: 'since', label: 'Since', value: filter.since, help: 'UTC, such as 2026-12-01 or 2026-12-01T08:00Z.', standard: 'the oldest', named: '--since' })}
+    ${field({ name: 'until', label: 'Until', value: filter.until, help: 'Before that time.', standard: 'the newest', named: '--until' })}
     </div></details>
     <div class="go"><button>Search</button><a href="/messages">All messages</a></div>
   </form>`;

@@ -46,7 +46,7 @@ function needs(view: NowView): Html {
   if (firing.length + broken.length + waiting.length + reasons.length === 0)
     return html`<section class="why calm"><h2>Nothing needs you</h2>
       <p>No message is suspended, every route works, and no certificate waits for approval.</p></section>`;
-  return html`<section class="why"><h2>What needs you</h2><ul>
+  return html`<section class="why"><h2>What needs you</h2><ul class="needs">
     ${firing.map(
       ({ text, hint, severity }) =>
         html`<li>${badge(severity)} ${cell(text, 300)}${hint !== null && html` <small>${cell(hint, 300)}</small>`}</li>`,
@@ -101,23 +101,30 @@ interface Hour {
   from: string;
   received: number;
   delivered: number;
+  suspendedInbound: number;
   queued: number;
   sent: number;
-  suspended: number;
+  suspendedOutbound: number;
 }
+
+const none: Hour = {
+  ...{ from: '', received: 0, delivered: 0, suspendedInbound: 0 },
+  ...{ queued: 0, sent: 0, suspendedOutbound: 0 },
+};
 
 /** Steps of ten minutes summed up to half hours: fewer points, and a table that is short enough to read. */
 function steps(flow: NonNullable<NowView['overview']['flow']>): Hour[] {
   const found = new Map<string, Hour>();
   for (const each of flow) {
     const from = `${each.from.slice(0, 14)}${each.from.slice(14, 16) < '30' ? '00' : '30'}:00.000Z`;
-    const step = found.get(from) ?? { from, received: 0, delivered: 0, queued: 0, sent: 0, suspended: 0 };
+    const step = found.get(from) ?? { ...none, from };
     found.set(from, step);
     step.received += each.received;
     step.delivered += each.delivered;
+    step.suspendedInbound += each.suspendedInbound;
     step.queued += each.queued;
     step.sent += each.sent;
-    step.suspended += each.suspendedInbound + each.suspendedOutbound;
+    step.suspendedOutbound += each.suspendedOutbound;
   }
   return [...found.values()];
 }
@@ -140,9 +147,10 @@ function flow({ overview }: NowView): Html {
       { name: 'Time', show: ({ from }: Hour) => time(from) },
       { name: 'Received', number: true, show: ({ received }) => received },
       { name: 'Handed off', number: true, show: ({ delivered }) => delivered },
+      { name: 'Suspended, inbound', number: true, show: ({ suspendedInbound }) => suspendedInbound },
       { name: 'Submitted', number: true, show: ({ queued }) => queued },
       { name: 'Sent', number: true, show: ({ sent }) => sent },
-      { name: 'Suspended', number: true, show: ({ suspended }) => suspended },
+      { name: 'Suspended, outbound', number: true, show: ({ suspendedOutbound }) => suspendedOutbound },
     ],
     rows,
     { chart: 'flow' },

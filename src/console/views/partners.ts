@@ -13,7 +13,22 @@ import { comparable } from '../../printable.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
 import { type ListedMessage, rows } from './messages.ts';
-import { badge, cell, compared, empty, facts, field, link, live, moment, table, time } from './parts.ts';
+import {
+  badge,
+  cell,
+  compared,
+  empty,
+  facts,
+  field,
+  link,
+  live,
+  moment,
+  notice,
+  pathTo,
+  reasonField,
+  table,
+  time,
+} from './parts.ts';
 import { route } from './routes.ts';
 import { settingsTable } from './setup.ts';
 
@@ -39,7 +54,7 @@ export function partnersBody({ partners, name, from, more, waiting, ending, now 
     waiting.length > 0 &&
       html`<section class="why"><h2>Certificates that wait for you</h2>${certificates(waiting, now)}</section>`,
     html`<section><form class="filter" method="get" action="/partners" role="search">
-      ${field({ name: 'name', label: 'Name', value: name, type: 'search', help: 'A part of the name or of an address.' })}
+      ${field({ name: 'name', label: 'Name', value: name, type: 'search', help: 'A part of the name or of an address.', standard: 'all' })}
       <div class="go"><button>Search</button></div></form></section>`,
     partners.length === 0
       ? empty(
@@ -51,8 +66,7 @@ export function partnersBody({ partners, name, from, more, waiting, ending, now 
           [
             {
               name: 'Name',
-              show: (each) =>
-                html`<a href=${`/partners/${encodeURIComponent(each.name)}`}>${cell(each.name)}</a>`,
+              show: (each) => html`<a href=${pathTo('partners', each.name)}>${cell(each.name)}</a>`,
             },
             { name: 'Addresses', show: ({ addresses }) => cell(addresses.join(', '), 200) },
             {
@@ -107,7 +121,7 @@ export function partnerBody(view: PartnerView): Html {
   const { partner, certificates: list, routes, readiness, suspended, unsent, may, csrf, now, said } = view;
   const { name } = partner;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<section><h2>What it is</h2>${facts([
       ['Addresses', cell(partner.addresses.join(', '), 1000)],
       ['Former names', cell(partner.formerNames.join(', '), 300)],
@@ -134,7 +148,7 @@ export function partnerBody(view: PartnerView): Html {
     suspended.length > 0 && html`<section><h2>Suspended</h2>${rows(suspended)}</section>`,
     unsent.length > 0 && html`<section><h2>To be sent</h2>${rows(unsent)}</section>`,
     may('send') &&
-      html`<section><h2>Test mail</h2><form class="act" method="post" action=${`/partners/${encodeURIComponent(name)}/test`}>
+      html`<section><h2>Test mail</h2><form class="act" method="post" action=${pathTo('partners', name, 'test')}>
       ${csrfField(csrf)}<p>A short mail, protected as any other, to the first address of the partner.</p><button class="quiet">Send a test mail</button></form></section>`,
   ];
 }
@@ -252,11 +266,11 @@ export function certificateBody({ certificate: each, may, csrf, now, said }: Cer
   const { id, findings, state } = each;
   const act = (name: string, what: string, help: string, fields: Html, grave = false) =>
     html`<form method="post" action=${`/certificates/${id}/${what}`}><h3>${name}</h3><small>${help}</small>${csrfField(csrf)}${fields}
-      ${field({ name: 'why', label: 'Reason', required: what === 'revoke', help: 'For the certificate and the audit trail.' })}
+      ${reasonField(what, { required: what === 'revoke', help: 'For the certificate and the audit trail.' })}
       <button class=${grave ? 'grave' : undefined}>${name}</button></form>`;
   const sameOne = html`<input type="hidden" name="sha256" value=${each.sha256} /><input type="hidden" name="version" value=${String(each.version ?? 0)} />`;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<section class=${state === 'waiting' ? 'why' : 'why calm'}><p>${badge(state)} ${cell(each.reason ?? '', 300)}</p>
       ${findings.length > 0 && html`<h2>Compared with what is known</h2><ul>${findings.map((finding) => html`<li>${compared(finding, 400)}</li>`)}</ul>`}
       ${each.rule && html`<p>The rule <strong>${cell(each.rule.name)}</strong> approves it ${moment(each.rule.due, now)}.</p>`}</section>`,
@@ -287,7 +301,7 @@ export function certificateBody({ certificate: each, may, csrf, now, said }: Cer
         'Whose',
         each.partner === null
           ? cell(each.identity)
-          : html`<a href=${`/partners/${encodeURIComponent(each.partner)}`}>${cell(each.partner)}</a>`,
+          : html`<a href=${pathTo('partners', each.partner)}>${cell(each.partner)}</a>`,
       ],
       ['Addresses in it', compared(each.emails.join(', '), 400)],
       ['Uses', each.uses.join(', ')],

@@ -11,7 +11,9 @@ export function time(iso: string | null): Html {
   return html`<time datetime=${iso}>${iso.slice(0, 10)} ${iso.slice(11, 19)}</time>`;
 }
 
-/** How long, in one or two units: `3 min 5 s`, `2 d 4 h`. */
+const hoursOfYear = 365.25 * 24;
+
+/** How long, in one or two units: `3 min 5 s`, `2 d 4 h`, `13 years`. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
@@ -20,8 +22,9 @@ export function span(ms: number): string {
   if (minutes < 60) return seconds % 60 === 0 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  if (hours >= 2 * hoursOfYear) return `${Math.floor(hours / hoursOfYear)} years`;
   const days = Math.floor(hours / 24);
-  return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
+  return hours % 24 === 0 || days >= 10 ? `${days} d` : `${days} d ${hours % 24} h`;
 }
 
 /** A time, and how far it is from now. */
@@ -68,6 +71,9 @@ const tones: Readonly<Record<string, string>> = {
   disabled: 'bad',
   invited: 'warn',
   active: 'good',
+  accepted: 'good',
+  refused: 'bad',
+  dropped: 'warn',
   unknown: 'dim',
   terminated: 'dim',
   delivered: 'good',
@@ -125,16 +131,34 @@ export function facts(pairs: readonly (readonly [name: string, value: Html])[]):
   return html`<dl class="facts">${shown.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
+/** What was done just now. */
+export const notice = (said: string): Html => said !== '' && html`<p class="done" role="status">${said}</p>`;
+
 /** What to do, if there is nothing to show. */
 export function empty(what: string, next: Html): Html {
   return html`<div class="empty"><p><strong>${what}</strong></p><p>${next}</p></div>`;
 }
 
-export interface FieldView {
-  name: string;
-  label: string;
+/** What each field says of itself. */
+export interface Help {
   /** What it is. */
-  help?: string;
+  help: string;
+  /** What counts if it is left as it is. Undefined for a field that must be filled in. */
+  standard?: string | undefined;
+  /** Its name on the command line, or the setting that it is about. Undefined where there is none. */
+  named?: string | undefined;
+}
+
+/** The explanation of a field. */
+export function helpText({ help, standard, named }: Help): Html {
+  return html`${help}${standard !== undefined && ` Default: ${standard}.`}${named !== undefined && html` <code>${named}</code>`}`;
+}
+
+export interface FieldView extends Help {
+  name: string;
+  /** What tells it from others of that name on the page. */
+  of?: string | undefined;
+  label: string;
   value?: string | undefined;
   type?: 'text' | 'search' | 'datetime-local' | 'hidden' | 'checkbox';
   required?: boolean;
@@ -145,23 +169,34 @@ export interface FieldView {
 /** A field with its label and its explanation. */
 export function field({
   name,
+  of,
   label,
-  help,
   value = '',
   type = 'text',
   required = false,
   options,
+  ...help
 }: FieldView): Html {
-  const id = `field-${name}`;
-  const about = help === undefined ? undefined : `${id}-help`;
+  const id = of === undefined ? `field-${name}` : `field-${name}-${of}`;
+  const about = `${id}-help`;
   const input = options
     ? html`<select id=${id} name=${name} aria-describedby=${about}>${options.map(
         ([each, text]) => html`<option value=${each} selected=${each === value}>${text}</option>`,
       )}</select>`
     : html`<input id=${id} name=${name} type=${type} value=${value} required=${required} aria-describedby=${about} />`;
-  return html`<div class="field"><label for=${id}>${label}</label>${input}${
-    help !== undefined && html`<small id=${about}>${help}</small>`
-  }</div>`;
+  return html`<div class="field"><label for=${id}>${label}</label>${input}<small id=${about}>${helpText(help)}</small></div>`;
+}
+
+/** The reason for an act. */
+export function reasonField(
+  of: string,
+  {
+    required = false,
+    help = 'For the ledger and the audit trail.',
+  }: { required?: boolean; help?: string } = {},
+): Html {
+  const standard = required ? undefined : 'none';
+  return field({ name: 'why', of, label: 'Reason', required, help, standard, named: '--why' });
 }
 
 /** Check boxes with one name. */
@@ -170,8 +205,10 @@ export function boxes(
   legend: string,
   options: readonly (readonly [value: string, label: string, about: string])[],
   ticked: readonly string[],
+  help: Help,
 ): Html {
-  return html`<fieldset class="boxes"><legend>${legend}</legend>${options.map(
+  const about = `boxes-${name}-help`;
+  return html`<fieldset class="boxes" aria-describedby=${about}><legend>${legend}</legend><small id=${about}>${helpText(help)}</small>${options.map(
     ([
       value,
       label,
@@ -198,6 +235,9 @@ export function hidden(values: Readonly<Record<string, string | undefined>>): Ht
     value === undefined || value === '' ? [] : [html`<input type="hidden" name=${name} value=${value} />`],
   );
 }
+
+/** A path of names: `/partners/acme`. */
+export const pathTo = (...names: readonly string[]): string => `/${names.map(encodeURIComponent).join('/')}`;
 
 /** A path with a query; empty values are left out. */
 export function link(path: string, query: Readonly<Record<string, string | undefined>>): string {

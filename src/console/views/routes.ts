@@ -1,8 +1,8 @@
 /** Mailboxes and routes: their state, the last failure, and pausing them. */
 import type { MailboxInfo, RouteInfo } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
-import { type Html, html } from '../html.ts';
-import { badge, cell, count, empty, facts, field, link, live, moment } from './parts.ts';
+import { type Html, html, short } from '../html.ts';
+import { badge, cell, count, empty, facts, link, live, moment, notice, reasonField } from './parts.ts';
 
 export interface RoutesView {
   mailboxes: readonly MailboxInfo[];
@@ -18,7 +18,7 @@ export interface RoutesView {
 export function routesBody(view: RoutesView): Html {
   const { mailboxes, routes, cursor, said } = view;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<h2>Mailboxes</h2>`,
     mailboxes.length === 0
       ? empty('You have no mailbox.', html`Write one below <code>mailboxes</code> in the configuration.`)
@@ -37,7 +37,7 @@ export function routesBody(view: RoutesView): Html {
 
 function act(path: string, name: string, help: string, { csrf }: RoutesView): Html {
   return html`<form method="post" action="/routes/act">${csrfField(csrf)}<input type="hidden" name="path" value=${path} />
-    ${field({ name: 'why', label: 'Reason', help })}<button class="quiet">${name}</button></form>`;
+    ${reasonField(path, { help })}<button class="quiet">${name}</button></form>`;
 }
 
 function paused({ paused: by }: Pick<RouteInfo, 'paused'>, now: Date): Html {
@@ -62,7 +62,7 @@ function mailbox(each: MailboxInfo, view: RoutesView): Html {
       ],
       ['Destinations', cell(destinations.join(', '))],
       ['Messages', html`<a href=${link('/messages', { mailbox: name })}>of this mailbox</a>`],
-    ])}
+    ])}${said(imap?.dialogue ?? [])}
     ${
       view.may &&
       html`<details id=${`acts-${path}`}><summary>Pause, resume, poll</summary><div class="acts">${
@@ -101,11 +101,36 @@ export function route(each: RouteInfo, view: RoutesView): Html {
   </section>`;
 }
 
-function failure({ at, code, facts: known }: NonNullable<RouteInfo['lastFailure']>, now: Date): Html {
+/** Facts of a failure in words. What its code, the dialogue and the heading say is left out. */
+const factNames: Readonly<Record<string, string>> = {
+  host: 'Host',
+  reply: 'It said',
+  message: 'What happened',
+  stage: 'While',
+  status: 'Status',
+  possibleDuplicate: 'It may have the message already',
+  backup: 'By the backup route',
+};
+
+function failure(
+  { at, code, facts: known, dialogue }: NonNullable<RouteInfo['lastFailure']>,
+  now: Date,
+): Html {
+  const shown = Object.entries(known).filter(
+    ([name, value]) => !['code', 'destination'].includes(name) && value !== false && value !== null,
+  );
   return html`<p><strong>Last failure</strong> ${moment(at, now)}: <code>${code}</code></p>${facts(
-    Object.entries(known).map(([name, value]) => [
-      name,
-      value === null ? null : cell(Array.isArray(value) ? value.join(', ') : String(value), 400),
-    ]),
-  )}`;
+    shown.map(([name, value]) => {
+      const text = Array.isArray(value) ? value.join(', ') : String(value);
+      return [factNames[name] ?? name, value === true ? 'yes' : cell(text, 400)];
+    }),
+  )}${said(dialogue)}`;
+}
+
+/** The dialogue of a failure. */
+function said(lines: readonly string[]): Html {
+  return (
+    lines.length > 0 &&
+    html`<p class="more">What was said at last (<code>></code> is Sealpost):</p><pre tabindex="0">${lines.map((line) => short(line, 250)).join('\n')}</pre>`
+  );
 }

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { CheckReport, setupReport } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
-import { badge, cell, count, empty, field, live, moment, table, time } from './parts.ts';
+import { badge, cell, count, empty, field, live, moment, notice, table, time } from './parts.ts';
 
 export interface SetupView {
   report: z.output<typeof setupReport>;
@@ -20,7 +20,7 @@ export function setupBody({ report, check, name, csrf, now, said }: SetupView): 
   const { settings, redis, dns, processes, file } = report;
   const shown = settings.filter(({ path }) => path.toLowerCase().includes(name.toLowerCase()));
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<section><h2>Processes</h2>${
       processes.length === 0
         ? html`<p>No process is alive.</p>`
@@ -79,7 +79,7 @@ export function setupBody({ report, check, name, csrf, now, said }: SetupView): 
     check && checks(check, csrf, now),
     html`<section><h2>Settings</h2>
       <p>Read from <code>${file}</code>. To apply a change, <code>sealpost reload</code>.</p>
-      <form class="filter" method="get" action="/setup" role="search">${field({ name: 'name', label: 'Setting', value: name, type: 'search', help: 'A part of its name.' })}<div class="go"><button>Search</button></div></form>
+      <form class="filter" method="get" action="/setup" role="search">${field({ name: 'name', label: 'Setting', value: name, type: 'search', help: 'A part of its name.', standard: 'all' })}<div class="go"><button>Search</button></div></form>
       ${
         shown.length === 0
           ? empty('No setting is called so.', html`docs/settings.md lists all of them.`)
@@ -99,7 +99,7 @@ function checks({ check }: CheckReport, csrf: string, now: Date): Html {
           }</p>`,
           check.answers.map(answer),
         ];
-  return html`<section id="check"><h2>Check</h2>${live('check', found)}
+  return html`<section id="check"><h2>Check</h2>${live('check-answers', found)}
     <form class="act" method="post" action="/setup/check">${csrfField(csrf)}
     <p>Each machine checks the configuration file, the keys and what else its roles read, as <code>sealpost check</code> does. Nothing is sent.</p>
     <button class="quiet">Check now</button></form></section>`;

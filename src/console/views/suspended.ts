@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { BulkAct, preview, suspendedList, Verb } from '../../api/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
-import { cell, count, empty, field, hidden, link, live, moment, table, time } from './parts.ts';
+import { cell, count, empty, hidden, link, live, moment, notice, reasonField, table, time } from './parts.ts';
 
 export type Group = z.output<typeof suspendedList>['groups'][number];
 
@@ -22,15 +22,15 @@ export interface SuspendedView {
 
 export const actNames: Readonly<Record<BulkAct | 'replay', string>> = {
   resume: 'Resume',
-  retry: 'Try now',
-  terminate: 'End for good',
+  retry: 'Retry',
+  terminate: 'Terminate',
   'decode-again': 'Decode again',
   replay: 'Replay',
 };
 
 export function suspendedBody(view: SuspendedView): Html {
   const { groups, more, said } = view;
-  const top = said !== '' && html`<p class="done" role="status">${said}</p>`;
+  const top = notice(said);
   if (groups.length === 0)
     return [
       top,
@@ -129,7 +129,7 @@ export function previewBody({ act, filter, found, csrf, now }: PreviewView): Htm
   return [
     html`<section class="why"><p><strong>${count(found.messages, 'message')}${found.more ? ' (and more, for another time)' : ''}</strong>
       would be acted on${found.oldest !== null && html`, the oldest received ${moment(found.oldest, now)}`}. Messages that came after ${time(found.until)} are left alone.</p>
-      ${act === 'terminate' && html`<p>What is ended is not delivered any more, and its octets are removed. There is no way back.</p>`}
+      ${act === 'terminate' && html`<p>What is terminated is not delivered any more, and its octets are removed. There is no way back.</p>`}
       ${act !== 'terminate' && html`<p>What cannot go on is suspended again, with the reason of then.</p>`}</section>`,
     html`<section><h2>Which</h2><p>${Object.entries(filter)
       .filter(([name, value]) => value && name !== 'cursor')
@@ -141,7 +141,7 @@ export function previewBody({ act, filter, found, csrf, now }: PreviewView): Htm
       ${found.messages > found.ids.length && html`<p>and ${count(found.messages - found.ids.length, 'more', 'more')}</p>`}</section>`,
     html`<section><h2>${actNames[act]}</h2><form class="act" method="post" action="/suspended/act">
       ${csrfField(csrf)}${hidden({ ...filter, act, until: found.until })}
-      ${field({ name: 'why', label: 'Reason', required: act === 'terminate', help: 'For the ledger and the audit trail.' })}
+      ${reasonField(act, { required: act === 'terminate' })}
       <div class="field"><button class=${act === 'terminate' ? 'grave' : undefined}>${actNames[act]} ${count(found.messages, 'message')}</button></div>
     </form></section>`,
     further,

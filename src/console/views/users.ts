@@ -3,6 +3,7 @@ import type { UserInfo } from '../../api/index.ts';
 import { roles } from '../../user/index.ts';
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
+import { holdersBody, notYours } from './holders.ts';
 import {
   badge,
   boxes,
@@ -13,6 +14,8 @@ import {
   moment,
   namesCell,
   namesText,
+  notice,
+  pathTo,
   table,
   time,
 } from './parts.ts';
@@ -30,8 +33,6 @@ function how({ login, totp, passkeys }: UserInfo): string {
   return ['password', ...more.filter(Boolean)].join(', ');
 }
 
-const path = (name: string, more = '') => `/users/${encodeURIComponent(name)}${more}`;
-
 /** Fields for rights, with their help. */
 function rightsFields({
   role,
@@ -39,10 +40,10 @@ function rightsFields({
   partners,
   content,
 }: Pick<UserInfo, 'role' | 'mailboxes' | 'partners' | 'content'>): Html {
-  return html`${field({ name: 'role', label: 'Role', help: 'Viewers see; operators also act on messages and decide about certificates; administrators also manage people and clients.', value: role, options: roles.map((each) => [each, each] as const) })}
-    ${field({ name: 'mailboxes', label: 'Mailboxes', value: namesText(mailboxes), help: 'Whose mail it sees: names with commas, or * for all.' })}
-    ${field({ name: 'partners', label: 'Partners', value: namesText(partners), help: 'Whose mail it sees: names with commas, or * for all.' })}
-    ${boxes('content', 'Content', [['yes', 'may read what is written in messages', '']], content ? ['yes'] : [])}`;
+  return html`${field({ name: 'role', label: 'Role', help: 'Viewers see; operators also act on messages and decide about certificates; administrators also manage people and clients.', standard: 'viewer', named: '--role', value: role, options: roles.map((each) => [each, each] as const) })}
+    ${field({ name: 'mailboxes', label: 'Mailboxes', value: namesText(mailboxes), help: 'Whose mail it sees: names with commas, or * for all.', standard: '*', named: '--mailbox' })}
+    ${field({ name: 'partners', label: 'Partners', value: namesText(partners), help: 'Whose mail it sees: names with commas, or * for all.', standard: '*', named: '--partner' })}
+    ${boxes('content', 'Content', [['yes', 'may read what is written in messages', '']], content ? ['yes'] : [], { help: 'Each look is in the audit trail.', standard: 'no', named: '--content' })}`;
 }
 
 export interface UsersView {
@@ -55,33 +56,44 @@ export interface UsersView {
 }
 
 export function usersBody({ users, all, csrf, now, said }: UsersView): Html {
-  return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
-    html`<section><h2 class="unseen">People</h2>${
-      users.length === 0
-        ? empty('There is nobody whom you may see.', html`Add a person below.`)
-        : table(
-            'People of the console',
-            [
-              { name: 'Name', show: ({ name }) => html`<a href=${path(name)}>${cell(name)}</a>` },
-              { name: 'Role', show: ({ role, groups }) => (groups === null ? role : 'as its groups') },
-              { name: 'State', show: (user) => badge(state(user)) },
-              { name: 'Logs in with', show: how },
-              { name: 'Mailboxes', show: ({ mailboxes }) => namesCell(mailboxes) },
-              { name: 'Partners', show: ({ partners }) => namesCell(partners) },
-              { name: 'Content', show: ({ content }) => (content ? 'may read' : 'no') },
-              { name: 'Since', show: ({ createdAt }) => moment(createdAt, now) },
-            ],
-            users,
-          )
-    }</section>`,
-    html`<section><h2>Add a person</h2><form class="act" method="post" action="/users/add">${csrfField(csrf)}
-      ${field({ name: 'name', label: 'Name', required: true, help: 'For logins: letters, digits, dot, underscore, hyphen and @.' })}
-      ${rightsFields({ role: 'viewer', mailboxes: '*', partners: '*', content: false })}
-      ${all && field({ name: 'subject', label: 'Subject at the provider', help: 'Only with console.oidc: it logs in there. Leave it empty for a password.' })}
-      <div class="field"><button>Add, and show the invitation</button></div></form>
-      <p><small>You can give what you may do yourself, and no more. On the machine: <code>sealpost users add</code>.</small></p></section>`,
+  const list =
+    users.length === 0
+      ? empty('There is nobody whom you may see.', html`Add a person below.`)
+      : table(
+          'People of the console',
+          [
+            { name: 'Name', show: ({ name }) => html`<a href=${pathTo('users', name)}>${cell(name)}</a>` },
+            { name: 'Role', show: ({ role, groups }) => (groups === null ? role : 'as its groups') },
+            { name: 'State', show: (user) => badge(state(user)) },
+            { name: 'Logs in with', show: how },
+            { name: 'Mailboxes', show: ({ mailboxes }) => namesCell(mailboxes) },
+            { name: 'Partners', show: ({ partners }) => namesCell(partners) },
+            { name: 'Content', show: ({ content }) => (content ? 'may read' : 'no') },
+            { name: 'Since', show: ({ createdAt }) => moment(createdAt, now) },
+          ],
+          users,
+        );
+  const subject = {
+    ...{
+      name: 'subject',
+      label: 'Subject at the provider',
+      help: 'It logs in there instead of with a password.',
+    },
+    ...{ standard: 'none, it gets an invitation', named: 'console.oidc, --subject' },
+  };
+  const fields = [
+    field({
+      ...{ name: 'name', label: 'Name', required: true },
+      help: 'For logins: letters, digits, dot, underscore, hyphen and @.',
+    }),
+    rightsFields({ role: 'viewer', mailboxes: '*', partners: '*', content: false }),
+    all && field(subject),
   ];
+  const add = {
+    ...{ title: 'Add a person', action: '/users/add', fields },
+    ...{ button: 'Add, and show the invitation', command: 'sealpost users add' },
+  };
+  return holdersBody({ said, title: 'People', list, add, csrf });
 }
 
 export interface UserView {
@@ -95,10 +107,10 @@ export interface UserView {
 export function userBody({ user, failed, csrf, now, said }: UserView): Html {
   const { name, groups, subject, disabled } = user;
   const act = (what: string, title: string, help: string, kind?: string) =>
-    html`<form method="post" action=${path(name, '/act')}><h3>${title}</h3><small>${help}</small>${csrfField(csrf)}
+    html`<form method="post" action=${pathTo('users', name, 'act')}><h3>${title}</h3><small>${help}</small>${csrfField(csrf)}
       <input type="hidden" name="act" value=${what} /><div class="field"><button class=${kind}>${title}</button></div></form>`;
   return [
-    said !== '' && html`<p class="done" role="status">${said}</p>`,
+    notice(said),
     html`<section><h2>Who it is</h2>${facts([
       ['State', badge(state(user))],
       ['Role', groups === null ? user.role : 'as its groups'],
@@ -113,7 +125,7 @@ export function userBody({ user, failed, csrf, now, said }: UserView): Html {
     user.may
       ? [
           groups === null &&
-            html`<section><h2>Rights</h2><form class="act" method="post" action=${path(name, '/change')}>${csrfField(csrf)}
+            html`<section><h2>Rights</h2><form class="act" method="post" action=${pathTo('users', name, 'change')}>${csrfField(csrf)}
             ${rightsFields(user)}<div class="field"><button>Change the rights</button></div></form></section>`,
           html`<section><h2>What you can do</h2><div class="acts">
             ${act('end-sessions', 'End all logins', 'Within a second, in all browsers. It may log in again.', 'quiet')}
@@ -126,7 +138,9 @@ export function userBody({ user, failed, csrf, now, said }: UserView): Html {
             ${act('remove', 'Remove', 'For good. The audit trail keeps the name.', 'grave')}
           </div></section>`,
         ]
-      : html`<section><p>You cannot change this person: it is yourself, or it may do more than you. Another administrator can, and <code>sealpost users</code> on the machine.</p></section>`,
+      : notYours(
+          'You cannot change this person: it is yourself, or it may do more than you. Another administrator can, and sealpost users on the machine.',
+        ),
     html`<section><h2>Failed logins</h2>${
       failed.length === 0
         ? html`<p>None.</p>`

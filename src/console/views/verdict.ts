@@ -1,4 +1,4 @@
-/** A verdict as nested layers, the outermost first. */
+/** A verdict as nested layers, the outermost first, and what the policy made of it. */
 import type { MessageVerdict } from '../../api/index.ts';
 import { type Html, html } from '../html.ts';
 import { badge, cell, count, facts, size, table, time } from './parts.ts';
@@ -18,6 +18,33 @@ export function verdictView({ verdict, headersShown }: MessageVerdict): Html {
     headers(verdict, headersShown),
   ];
 }
+
+/** What the rules of mailbox and partner made of an inbound message when it was decoded last. */
+export function policyView(events: readonly { type: string; facts: EventFacts }[]): Html {
+  const latest = events.slice(events.findLastIndex(({ type }) => type === 'decode-again') + 1);
+  const judged =
+    latest.findLast(({ type }) => type !== 'suspended' && Object.hasOwn(fates, type)) ??
+    latest.findLast(({ type }) => type === 'suspended');
+  if (judged === undefined) return null;
+  const { facts: found, type } = judged;
+  const [word, sentence] = fates[type] ?? [type, ''];
+  const { shortfalls, reason, message } = found;
+  const lacks = Array.isArray(shortfalls) ? shortfalls : [];
+  return html`<p><strong>What became of it:</strong> ${badge(word)} ${sentence}${
+    lacks.length > 0 &&
+    html` ${badge('warning')} It falls short of ${lacks.map((each, at) => [at > 0 && ', ', html`<code>${each}</code>`])}, which let it pass.`
+  }${type !== 'decoded' && typeof reason === 'string' && html` <code>${reason}</code> ${cell(typeof message === 'string' ? message : null, 400)}`}</p>`;
+}
+
+type EventFacts = Readonly<Record<string, string | number | boolean | null | string[]>>;
+
+/** Events that say what became of a message, with a word and a sentence. */
+const fates: Readonly<Record<string, readonly [word: string, sentence: string]>> = {
+  decoded: ['accepted', 'Its mailbox and its partner take it as it is.'],
+  suspended: ['suspended', 'It waits for a person.'],
+  refused: ['refused', 'It was refused, and its partner was told why.'],
+  dropped: ['dropped', 'A rule drops such mail.'],
+};
 
 function nested(layers: readonly Layer[], at: number, verdict: Pick<Verdict, 'content'>): Html {
   const layer = layers[at];

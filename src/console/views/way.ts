@@ -19,7 +19,7 @@ const names: Readonly<Record<string, string>> = {
   retried: 'An attempt failed',
   suspended: 'Suspended',
   resumed: 'Resumed',
-  'retry-now': 'Tried again by a person',
+  'retry-now': 'Retried by a person',
   'decode-again': 'To be decoded again',
   saved: 'Saved to a file',
   reported: 'Reported',
@@ -27,7 +27,7 @@ const names: Readonly<Record<string, string>> = {
   dropped: 'Dropped by a rule',
   certificate: 'A certificate was seen',
   refused: 'Refused by the policy',
-  terminated: 'Ended by a person',
+  terminated: 'Terminated by a person',
 };
 
 const tones: Readonly<Record<string, string>> = {
@@ -53,7 +53,28 @@ const elsewhere = [
   'signatureThumbprint',
   'used',
   'keys',
+  // the queue, and what the reply says anyway
+  'work',
+  'queue',
+  'code',
 ];
+
+/** Other facts in words. */
+const words: Readonly<Record<string, string>> = {
+  kind: 'by',
+  client: 'from',
+  helo: 'which says it is',
+  protocol: 'with',
+  tls: 'over',
+  partnerBy: 'known by',
+  possibleDuplicate: 'possibly there already',
+  repeated: 'it was there already',
+  late: 'after it had ended',
+  backup: 'by the backup route',
+  shortfalls: 'falls short of',
+  recipients: 'recipients',
+  attempts: 'attempts',
+};
 
 export function way(events: readonly WayEvent[], next: string | null, now: Date): Html {
   return html`<ol class="way">${events.map((event, at) => {
@@ -82,10 +103,18 @@ function about({ facts }: WayEvent): Html {
   ];
 }
 
-/** What else is known, name by name. */
+/** What else is known. */
 function rest({ facts }: WayEvent): Html {
   const others = Object.entries(facts).filter(
-    ([name, value]) => !told.includes(name) && !elsewhere.includes(name) && text(value) !== '',
+    ([name, value]) =>
+      !told.includes(name) && !elsewhere.includes(name) && text(value) !== '' && value !== false,
   );
-  return others.map(([name, value]) => html`, ${name} ${cell(text(value), 200)}`);
+  const { delay } = facts;
+  return [
+    others.map(([name, value]) => [
+      `, ${words[name] ?? name}`,
+      value !== true && html` ${cell(text(value), 200)}`,
+    ]),
+    typeof delay === 'number' && `, again after ${span(delay)}`,
+  ];
 }
