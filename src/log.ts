@@ -19,7 +19,9 @@ const severity: Record<LogLevel, number> = {
   silent: Number.POSITIVE_INFINITY,
 };
 
-/** Loads pino with the first line that is to be written: most commands write none, and pino is a tenth of their time. */
+/**
+ * Loads pino with the first line that is to be written: most commands write none, and pino is a tenth of their time.
+ */
 class LateLog implements Log {
   level: LogLevel;
   readonly #make: () => Logger;

@@ -69,8 +69,8 @@ export function bulkRoutes({ config, queue, body }: BulkParts): Route[] {
   const turns = new Turns('acts on many messages', actsAtATime, Number.POSITIVE_INFINITY);
 
   /**
-   * The messages that the client may see and the filter selects: of each state, newest first. A filter that selects little is looked
-   * for as long as one call may; `cursor` leads on from there.
+   * The messages that the client may see and the filter selects: of each state, newest first. A filter that selects
+   * little is looked for as long as one call may; `cursor` leads on from there.
    */
   const choose = async (client: Client, act: BulkAct, { cursor: from, ...filter }: Filter) => {
     const messages: MessageRecord[] = [];

@@ -77,7 +77,9 @@ function pop3(lines: Lines, name: string, settings: Properties, note: Note): voi
   if (settings.has('errorThreshold')) note('its error threshold was left out: errors shut no mailbox down');
 }
 
-/** Settings of the adapter by their names in binding files: FolderName, PostActionTask (0 none, 1 read, 2 delete) ... */
+/**
+ * Settings of the adapter by their names in binding files: FolderName, PostActionTask (0 none, 1 read, 2 delete) ...
+ */
 function office(lines: Lines, name: string, settings: Properties, note: Note): void {
   const task = settings.get('PostActionTask') ?? '';
   const isDelete = /^(?:2|delete)$/i.test(task);

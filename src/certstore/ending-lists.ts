@@ -1,6 +1,6 @@
 /**
- * Tells the alerts of revocation lists that end with no newer one in their place. Several processes ask authorities, and
- * each knows the lists that it has fetched: `expiry:crls` is a hash of what they have seen lately, by list.
+ * Tells the alerts of revocation lists that end with no newer one in their place. Several processes ask authorities,
+ * and each knows the lists that it has fetched: `expiry:crls` is a hash of what they have seen lately, by list.
  */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';

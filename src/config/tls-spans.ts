@@ -118,7 +118,9 @@ export async function publishTls(values: TlsValues, config: Config, role: string
   }
 }
 
-/** As `tlsSpans`; where this process cannot read the files, what the role with them said. Errors: `redis-unreachable`. */
+/**
+ * As `tlsSpans`; where this process cannot read the files, what the role with them said. Errors: `redis-unreachable`.
+ */
 export async function knownTls(values: TlsValues, config: Config): Promise<TlsSpans[]> {
   const found: TlsSpans[] = [];
   for (const { setting, partner, files } of settingsOf(config)) {

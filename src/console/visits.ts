@@ -88,8 +88,8 @@ export class Visits {
   }
 
   /**
-   * The visit as it is after its form, which may take long: who was reset, disabled or logged out meanwhile does nothing
-   * more with it.
+   * The visit as it is after its form, which may take long: who was reset, disabled or logged out meanwhile does
+   * nothing more with it.
    *
    * @throws {SealpostError} `person-unauthenticated`, `users-changed`, `redis-unreachable`
    */

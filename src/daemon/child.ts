@@ -39,8 +39,8 @@ const youngMegabytes = 8;
 const heapMegabytes = 1024;
 const firstCollectionMegabytes = 48;
 /**
- * `outbound` has 30 MB of live data, and messages that wait for their connection outlive young collections. What is left
- * of 48 MB filled up every 170 messages, and the full collections took a tenth of its time (bench/outbound.ts).
+ * `outbound` has 30 MB of live data, and messages that wait for their connection outlive young collections. What is
+ * left of 48 MB filled up every 170 messages, and the full collections took a tenth of its time (bench/outbound.ts).
  */
 const firstCollectionOf: { [Role in RoleName]?: number } = { outbound: 64 };
 const runtimeFlags = (role: RoleName) => [

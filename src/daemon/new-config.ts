@@ -12,9 +12,9 @@ export function refusal(why: string, cause?: unknown): SealpostError {
 }
 
 /**
- * What `sealpost check` says about the file, as far as it differs from what is in force if that is given, and about what the roles read:
- * a machine need not have the files of others. It reads private keys, so it runs as a separate process: the supervisor
- * never has any keys.
+ * What `sealpost check` says about the file, as far as it differs from what is in force if that is given, and about
+ * what the roles read: a machine need not have the files of others. It reads private keys, so it runs as a separate
+ * process: the supervisor never has any keys.
  */
 export function checkFile(
   file: string,

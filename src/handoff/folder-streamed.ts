@@ -153,7 +153,9 @@ export class StreamedFolder {
     }
   }
 
-  /** Takes the next octets of the content. Calls must not overlap. Errors: those of `createWalker` and of the system. */
+  /**
+   * Takes the next octets of the content. Calls must not overlap. Errors: those of `createWalker` and of the system.
+   */
   async write(octets: Buffer): Promise<void> {
     await append(this.#eml, octets, this.#settings.isLocal);
     this.#walker.write(octets);

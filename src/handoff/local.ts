@@ -36,7 +36,9 @@ export interface LocalDestination {
   published?(message: DraftOf): Promise<Facts | undefined>;
 }
 
-/** Undefined for destinations to which the process that decodes cannot hand off. Errors: those of `createDestination`. */
+/**
+ * Undefined for destinations to which the process that decodes cannot hand off. Errors: those of `createDestination`.
+ */
 export async function createLocalDestination(
   config: DestinationConfig,
   deps: LocalDeps,

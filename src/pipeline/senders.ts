@@ -16,8 +16,8 @@ export const senderNotGranted = (client: Client, address: string): SealpostError
   notGranted(client, `sender ${address === '' ? '<>' : address}`);
 
 /**
- * Whether mail of the client to this partner may come from an address. The partner's own setting needs no grant, because an
- * operator wrote it.
+ * Whether mail of the client to this partner may come from an address. The partner's own setting needs no grant,
+ * because an operator wrote it.
  */
 export function mayComeFrom(client: Client, { from }: Pick<PartnerConfig, 'from'>, address: string): boolean {
   return client.maySendFrom(address) || (from !== undefined && sameAddress(from, address));

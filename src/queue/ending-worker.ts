@@ -39,9 +39,9 @@ const needed: Record<QueueName, readonly [first: number, last: number]> = {
 };
 
 /**
- * Lets jobs die young. BullMQ's list of jobs that are ready leaves in each of its entries which one came next. While the
- * list is never empty, an entry in the old generation so keeps all that come later, with their jobs, until the next full
- * collection.
+ * Lets jobs die young. BullMQ's list of jobs that are ready leaves in each of its entries which one came next. While
+ * the list is never empty, an entry in the old generation so keeps all that come later, with their jobs, until the next
+ * full collection.
  */
 function letJobsDieYoung(): void {
   const list: unknown = Reflect.get(new AsyncFifoQueue(), 'queue');

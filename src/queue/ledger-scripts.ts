@@ -18,8 +18,9 @@ return 1
 /**
  * index, greatest and least time, how many to skip, how many to examine, then state, mailbox, partner, reason and
  * direction that a record must have, an address in quotes ('' for any), '1' for those with a subject that is kept, and
- * for an index of addresses what its members begin with (8 digits). Newest first. Returns how many it examined, time and id of the last one, how many in a row had that time, then id and time
- * of each match, and its sealed subject if that is wanted.
+ * for an index of addresses what its members begin with (8 digits). Newest first. Returns how many it examined, time
+ * and id of the last one, how many in a row had that time, then id and time of each match, and its sealed subject if
+ * that is wanted.
  */
 const find = script(
   records,

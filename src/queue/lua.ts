@@ -14,8 +14,9 @@
  * of ids by the time of receipt. `ix:i:XXXX` (Message-ID, SHA-1) and `ix:h:XXXX` (octets, SHA-256) are 65,536 small
  * sorted sets each, by the first four digits of the digest, of eight more digits and the id: Redis packs small ones,
  * which need a third of the memory. `ix:n:XXXX` are alike, of the ids themselves, and `ix:a:XXXX` of the addresses of
- * the envelope (SHA-1), by time (`old-indices.ts` adds both to records of before). `load` holds the octets by state. `d:ID` replaces a removed record that still counts for duplicate detection; its value is the
- * fingerprint. `audit` is the stream of what people did.
+ * the envelope (SHA-1), by time (`old-indices.ts` adds both to records of before). `load` holds the octets by state.
+ * `d:ID` replaces a removed record that still counts for duplicate detection; its value is the fingerprint. `audit` is
+ * the stream of what people did.
  *
  * `dup:DIGEST` is the message that has what a partner may not send twice, `explained:PARTNER` a sorted set of the
  * messages that were explained to a partner, by time (`inbound-guards.ts`).
@@ -24,8 +25,8 @@
  *
  * A job has two fields that BullMQ does not know: `rt` its route and `sq` its place in the order of arrival. Jobs that
  * have to wait for their route are kept apart (`parking.ts`): `parked:QUEUE` is a sorted set of all of them by `sq`,
- * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any.
- * `ends` is a sorted set of outbound messages that expire, by when: they may wait where nobody looks at them.
+ * `parked:QUEUE:ROUTE` of those of one route, `routes:QUEUE` the set of the routes that have any. `ends` is a sorted
+ * set of outbound messages that expire, by when: they may wait where nobody looks at them.
  */
 import { createRequire } from 'node:module';
 import { SealpostError } from '../errors.ts';

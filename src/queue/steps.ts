@@ -22,11 +22,10 @@ function step(make: typeof script, body: string): Step {
  * and for each of these: id, name in the second index, facts, event, event if it is a duplicate, token of the octets,
  * job, Message-ID or '', SHA-256, octets, fingerprint of the request or '', priority or '', '1' if the partner's mail
  * leaves in strict order, else '0', with the name of its line behind it (outbound), sealed subject or '', addresses of
- * the envelope, a line each. Returns for each arrival 1 for each
- * duplicate and 0 for each that was accepted; or -2 if one has the id of another request, or -3 if one whose fingerprint
- * begins with '!' repeats none, and nothing is stored then;
- * or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an interrupted run
- * accepted under the same token is not a duplicate.
+ * the envelope, a line each. Returns for each arrival 1 for each duplicate and 0 for each that was accepted; or -2 if
+ * one has the id of another request, or -3 if one whose fingerprint begins with '!' repeats none, and nothing is stored
+ * then; or -1, state, and 'depth' or 'octets' if there is no room; nothing is stored then. An arrival that an
+ * interrupted run accepted under the same token is not a duplicate.
  */
 const accept = script(
   records,
@@ -398,8 +397,8 @@ end
 );
 
 /**
- * now, milliseconds until one is looked at again that is in hand, or waits for its next attempt. Gives messages that have
- * expired to a worker, from where they wait for a place or in a line.
+ * now, milliseconds until one is looked at again that is in hand, or waits for its next attempt. Gives messages that
+ * have expired to a worker, from where they wait for a place or in a line.
  */
 const bringExpired = freeingScript(
   records,

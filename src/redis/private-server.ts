@@ -178,8 +178,8 @@ async function withStartLock<T>(folder: string, deadline: number, work: () => Pr
 }
 
 /**
- * Whether the server answers a PING, and is not still loading its file. Asked on a plain socket: a client of Redis waits
- * a second when it is refused, or when the server says that it loads.
+ * Whether the server answers a PING, and is not still loading its file. Asked on a plain socket: a client of Redis
+ * waits a second when it is refused, or when the server says that it loads.
  */
 function answers({ socket: path }: Paths): Promise<boolean> {
   return new Promise((resolve) => {

@@ -1,4 +1,6 @@
-/** What the pages of people and of programs share: a list with a form that adds one, and what the person cannot change. */
+/**
+ * What the pages of people and of programs share: a list with a form that adds one, and what the person cannot change.
+ */
 import { csrfField } from '../csrf.ts';
 import { type Html, html } from '../html.ts';
 import { notice } from './parts.ts';
