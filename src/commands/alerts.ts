@@ -20,7 +20,7 @@ import { SealpostError } from '../errors.ts';
 import type { QueueRoom } from '../queue/index.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printJson, printLine } from './output.ts';
+import { printDone, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 interface Options {
@@ -167,11 +167,12 @@ function unsilenceCommand(): Command {
     .description('end a silence: what lasts is told')
     .argument('<id>', 'id of the silence')
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (id: string, options: Options) => {
       await withBook(options.config, async (book, { audit }) => {
         const acting = { book, audit, now: Date.now(), by: operator() };
         const { match } = await unsilenceAlerts(acting, id);
-        printLine(`ended: ${matchText(match)}`);
+        printDone(options, { ended: id, match }, `ended: ${matchText(match)}`);
       });
     });
 }
@@ -183,6 +184,7 @@ function testCommand(): Command {
   return new Command('test')
     .description('have a test told by all channels; exit code 1 if one of them fails')
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (options: Options) => {
       const { alerts } = await loadConfig(options.config);
       const names = [...(alerts.webhook ? ['webhook'] : []), ...(alerts.mail ? ['mail'] : [])];
@@ -195,7 +197,8 @@ function testCommand(): Command {
         await audit.add({ at: now, by: operator(), what: 'alert-test' });
         const id = await tellTest(book, operator(), now);
         const results = await Promise.all(names.map((name) => outcomeOf(book, name, id, now)));
-        for (const { name, text } of results) printLine(`${name}: ${text}`);
+        if (options.json) printJson(results, 2);
+        else for (const { name, text } of results) printLine(`${name}: ${text}`);
         if (results.some(({ ok }) => !ok)) process.exitCode = 1;
       });
     });

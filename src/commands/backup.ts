@@ -32,6 +32,7 @@ export function backupCommand(): Command {
     .command('keygen')
     .description('make the key to seal backups to: the private half into FILE, the public one into FILE.pub')
     .argument('<file>', 'keep it on another machine, or in a safe')
+    .option('--json', 'print JSON')
     .action(keygen);
   command
     .command('verify')
@@ -94,7 +95,7 @@ function counted({ keys, objects, files }: { keys: number; objects: number; file
   return `${of(keys, 'key')}, ${of(objects, 'object')}, ${of(files, 'file')}`;
 }
 
-async function keygen(file: string): Promise<void> {
+async function keygen(file: string, { json }: { json?: boolean }): Promise<void> {
   const { privateKey, publicKey, key } = makeBackupKey();
   for (const [name, text] of [
     [file, privateKey],
@@ -104,6 +105,7 @@ async function keygen(file: string): Promise<void> {
     await output.write(Buffer.from(text));
     await output.commit();
   }
+  if (json) return printJson({ key: backupKeyId(key), privateKey: file, publicKey: `${file}.pub` });
   printLine(`key ${backupKeyId(key)}`);
   printLine(`${file}      private half: verify and restore need it; keep it off this machine`);
   printLine(`${file}.pub  public half: sealpost backup --to ${file}.pub FILE`);

@@ -124,7 +124,7 @@ function zsh(tree: CommandNode): string {
 ${
   next.length > 0
     ? `  case $state in
-    command) local -a words; words=(${listed}); _describe command words ;;
+    command) local -a next; next=(${listed}); _describe command next ;;
 ${below ? `    rest) case $line[1] in\n${calls.join('\n')}\n    esac ;;\n` : ''}  esac
 `
     : ''

@@ -12,7 +12,7 @@ import { createLog } from '../log.ts';
 import { waitsForRelease, writeRestoreMark } from '../queue/index.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printJson, printLine } from './output.ts';
+import { printDone, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 export function restoreCommand(): Command {
@@ -35,11 +35,13 @@ export function restoreCommand(): Command {
     .argument('<file>', 'the backup')
     .requiredOption('--key <file>', 'private half of the key that it is sealed to')
     .requiredOption('--into <folder>', 'a folder that is empty, or not there')
+    .option('--json', 'print JSON')
     .action(files);
   command
     .command('release')
     .description('let a restored installation begin: receive, and send what is new')
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(release);
   return command;
 }
@@ -80,17 +82,19 @@ async function restore(
   }
 }
 
-async function files(file: string, options: { key: string; into: string }): Promise<void> {
+async function files(file: string, options: { key: string; into: string; json?: boolean }): Promise<void> {
   const { written } = await restoreFiles(file, readBackupKey(options.key, 'private'), options.into);
-  printLine(`${written === 1 ? '1 file' : `${written} files`} in ${options.into}`);
+  const said = `${written === 1 ? '1 file' : `${written} files`} in ${options.into}`;
+  printDone(options, { files: written, into: options.into }, said);
 }
 
-async function release({ config: file }: { config: string }): Promise<void> {
+async function release({ config: file, ...options }: { config: string; json?: boolean }): Promise<void> {
   await withQueue(await loadConfig(file), async ({ redis, prefix, audit }) => {
     const mark = await waitsForRelease({ redis, prefix });
-    if (mark === undefined) return printLine('nothing waits for a release');
+    if (mark === undefined) return printDone(options, { released: false }, 'nothing waits for a release');
     await audit.add({ at: Date.now(), by: operator(), what: 'restore-release' });
     await writeRestoreMark({ redis, prefix }, undefined);
-    printLine('released: the daemon begins to work now; what is suspended stays so until you resume it');
+    const said = 'released: the daemon begins to work now; what is suspended stays so until you resume it';
+    printDone(options, { released: true }, said);
   });
 }

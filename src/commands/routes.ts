@@ -17,7 +17,7 @@ import {
 } from '../queue/index.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printJson, printLine } from './output.ts';
+import { printDone, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 
 interface Options {
@@ -93,11 +93,12 @@ function act(
     .argument(argument)
     .addOption(configOption())
     .option('--why <reason>', 'the reason, for the audit trail')
-    .action(async (text: string, { config: file, why }: Options) => {
+    .option('--json', 'print JSON')
+    .action(async (text: string, { config: file, why, ...options }: Options) => {
       const config = await loadConfig(file);
       const ref = refOf(config, text);
       await withQueue(config, (queue) => work(queue, ref, { by: operator(), why }));
-      printLine(`${ref.shown} ${done}`);
+      printDone(options, { [ref.kind]: ref.shown, done: name }, `${ref.shown} ${done}`);
     });
 }
 

@@ -18,7 +18,7 @@ import {
 } from '../user/index.ts';
 import { operator } from './operator.ts';
 import { configOption } from './options.ts';
-import { printJson, printLine } from './output.ts';
+import { printDone, printJson, printLine } from './output.ts';
 import { withQueue } from './queue.ts';
 import { plural } from './when.ts';
 
@@ -151,10 +151,11 @@ function simple(
     .argument('<name>')
     .description(description)
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (person: string, options: Common) => {
       await withUsers(await loadConfig(options.config), async ({ desk, acting }) => {
         await desk[act](acting, person);
-        printLine(`${person} ${said}`);
+        printDone(options, { name: person, done: name }, `${person} ${said}`);
       });
     });
 }
@@ -239,11 +240,13 @@ export function usersCommand(): Command {
       'accept the list of people as it is in Redis, after a restore; who was removed since is there again',
     )
     .addOption(configOption())
+    .option('--json', 'print JSON')
     .action(async (options: Common) => {
       await withUsers(await loadConfig(options.config), async ({ registry, queue, acting: { by } }) => {
         await queue.audit.add({ at: Date.now(), by, what: 'users-accept' });
         await registry.change(() => undefined, true);
-        printLine(`${registry.people.length} people`);
+        const { length: people } = registry.people;
+        printDone(options, { people }, plural(people, 'person', 'people'));
       });
     });
   return command;

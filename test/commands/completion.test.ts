@@ -35,10 +35,54 @@ const cases: [string, string[]][] = [
   ['messages list --direction in', ['inbound']],
   // the value of an option is no command
   ['--help messages --help list --mailbox show --direc', ['--direction']],
+  ['messages list --mailbox show --direc', ['--direction']],
   ['completion ', ['bash', 'fish', 'zsh']],
   ['nonsense mes', ['messages']],
   ['messages list --limit 5 --js', ['--json']],
 ];
+
+/** In an interactive zsh: what completion finds for each line is written to a file of its number. */
+const insideZsh = (script: string, out: string) => `
+PROMPT= RPROMPT=
+autoload -Uz compinit; compinit -u -D
+source ${script}
+compadd() {
+  # asked for matches, and not to offer them
+  if [[ \${@[1,(i)(-|--)]} == *-[AOD]' '* ]]; then builtin compadd "$@"; return; fi
+  local -a found
+  builtin compadd -O found "$@"
+  print -rl -- $found >>${out}.part
+  builtin compadd "$@"
+}
+typeset -gi line=0
+offered() { : >${out}.part; zle complete-word; mv ${out}.part ${out}.$((++line)); }
+zle -N offered
+bindkey '^I' offered
+: >${out}.0
+`;
+
+/** Types each line of a file into a zsh on a terminal. */
+const aroundZsh = (inner: string, out: string) => `
+zmodload zsh/zpty || exit 3
+until_there() {
+  repeat 2400; do
+    zpty -r -t z shown
+    [[ -e $1 ]] && return
+    sleep 0.05
+  done
+  exit 4
+}
+zpty -b z zsh -f -i
+zpty -w z "source ${inner}"
+until_there ${out}.0
+typeset -i at=0
+while IFS= read -r typed; do
+  zpty -w -n z $'\\x15'"sealpost $typed"$'\\t'
+  until_there ${out}.$((++at))
+done <$1
+zpty -d z
+exit 0
+`;
 
 describe('completion', () => {
   it('offers in bash what may follow', { skip: skipWithout('bash') }, async () => {
@@ -68,8 +112,22 @@ describe('completion', () => {
     }
   });
 
-  it('is read by zsh', { skip: skipWithout('zsh') }, async () => {
-    run('zsh', ['-f', '-n', await scriptFor('zsh')]);
+  it('offers in zsh what may follow, on a terminal', { skip: skipWithout('zsh') }, async () => {
+    const script = await scriptFor('zsh');
+    run('zsh', ['-f', '-n', script]);
+    // there nothing follows what is no command, or an option before the command
+    const typed = cases.filter(([line]) => !/^(?:nonsense|--help) /.test(line));
+    const out = join(folder, 'offered');
+    writeFileSync(join(folder, 'lines'), typed.map(([line]) => `${line}\n`).join(''));
+    writeFileSync(join(folder, 'inner.zsh'), insideZsh(script, out));
+    writeFileSync(join(folder, 'outer.zsh'), aroundZsh(join(folder, 'inner.zsh'), out));
+    run('zsh', ['-f', join(folder, 'outer.zsh'), join(folder, 'lines')]);
+    for (const [at, [line, wanted]] of typed.entries()) {
+      const offered = readFileSync(`${out}.${at + 1}`, 'utf8')
+        .split('\n')
+        .filter(Boolean);
+      assert.deepEqual([...new Set(offered)].sort(), wanted, line);
+    }
   });
 
   it('has every command and every option, in each shell', async () => {
@@ -86,6 +144,15 @@ describe('completion', () => {
           );
       }
     }
+  });
+
+  it('has --json for each command but those that give octets, scripts or pages, or go on', async () => {
+    const without = allOf(await wholeTree())
+      .filter(
+        ({ commands, options }) => commands.length === 0 && !options.some(({ long }) => long === '--json'),
+      )
+      .map(({ path }) => path);
+    assert.deepEqual(without.sort(), ['certs export', 'completion', 'demo', 'encode', 'man', 'start']);
   });
 
   it('knows three shells', async () => {
