@@ -101,7 +101,7 @@ export async function createMailDestination(config: MailConfig, deps: Destinatio
     const server = config.host ?? 'the server';
     const facts = { message: `${server} of destination ${name}: ${said}`, ...outcome.facts };
     const { peer, reached, dialogue } = outcome;
-    const more = { facts, peer, dialogue, ...(reached && { reached }) };
+    const more = { facts, peer, ...(dialogue && { dialogue }), ...(reached && { reached }) };
     if ('retry' in outcome)
       return {
         ...outcome,
