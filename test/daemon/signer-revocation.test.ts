@@ -72,9 +72,11 @@ describe('the list of an authority that is away', { skip: skipWithout('openssl')
     });
   /** Until the first attempt has failed. */
   const waits = async (id: string) => {
-    const retried = await daemon.waitFor('it waits for the list', async () =>
-      (await daemon.queue.ledger.get(id))?.events.find(({ type }) => type === 'retried'),
-    );
+    const retried = await daemon.waitFor('it waits for the list', async () => {
+      const record = await daemon.queue.ledger.get(id);
+      assert.notEqual(record?.state, 'suspended', String(record?.reason));
+      return record?.events.find(({ type }) => type === 'retried');
+    });
     assert.equal(retried.facts.reason, 'signer-revocation');
     assert.match(String(retried.facts.message), /\.crl: the answer was 404/);
     assert.equal((await daemon.queue.ledger.get(id))?.state, 'received');
