@@ -90,6 +90,8 @@ export interface ChildOptions {
   stored: string;
   /** The roles that run on this machine. */
   beside: readonly RoleName[];
+  /** Until then it only loads its code: the configuration is not stored yet, or the store does not run. */
+  begin: Promise<unknown>;
   /** It takes over from a process that is still running. */
   takeOver: boolean;
   log: Log;
@@ -115,11 +117,20 @@ export class Child {
   #wasReady = false;
   /** Levels were changed before. */
   #changed = false;
+  #begun = false;
 
   constructor(options: ChildOptions) {
     this.#options = options;
     this.role = options.role;
     this.ready.promise.catch(() => undefined);
+    // whoever made the promise hears of its failure
+    options.begin.then(
+      () => {
+        this.#begun = true;
+        if (this.#process?.connected) this.#process.send({ type: 'begin' }, () => undefined);
+      },
+      () => undefined,
+    );
   }
 
   get pid(): number | undefined {
@@ -148,6 +159,7 @@ export class Child {
         [env.beside]: beside.join(','),
         // Only the first time: no old process runs beside one that is restarted later.
         [env.takeOver]: takeOver && !this.#wasReady ? '1' : '',
+        [env.wait]: this.#begun ? '' : '1',
         ...(redisUrl === undefined ? {} : { [env.redisUrl]: redisUrl }),
       },
     });

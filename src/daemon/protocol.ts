@@ -38,6 +38,8 @@ export type FromRole =
   | { type: 'check'; id: string }
   | { type: 'failed'; failure: StartFailure };
 export type ToRole =
+  /** The configuration is stored, and the store runs. */
+  | { type: 'begin' }
   | {
       type: 'drain';
       timeoutMs: number;
@@ -65,6 +67,8 @@ export const env = {
   stored: 'SEALPOST_CONFIG_CHECKED',
   /** Set for a process that takes over from another process of its role. */
   takeOver: 'SEALPOST_TAKE_OVER',
+  /** Set for a process that only loads its code until it is told to begin. */
+  wait: 'SEALPOST_WAIT',
   /** The roles that this supervisor runs, separated by commas. */
   beside: 'SEALPOST_ROLES',
 } as const;
@@ -99,7 +103,9 @@ export function isToRole(message: unknown): message is ToRole {
     return (
       'id' in message && typeof message.id === 'string' && 'answer' in message && isAnswer(message.answer)
     );
-  return message.type === 'drain' || (message.type === 'levels' && 'levels' in message);
+  return (
+    message.type === 'begin' || message.type === 'drain' || (message.type === 'levels' && 'levels' in message)
+  );
 }
 
 /** False for a role that has nothing to do with this configuration. */

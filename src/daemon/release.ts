@@ -16,12 +16,13 @@ const lookEvery = 500;
  * roles say so, and look for themselves.
  *
  * @param url of the private server, if `redis` has none
+ * @param onPaused before it waits
  */
 export async function untilReleased(
   settings: Config['redis'],
   url: string | undefined,
   log: Log,
-  isStopped: () => boolean,
+  { isStopped, onPaused }: { isStopped: () => boolean; onPaused: () => Promise<void> },
 ): Promise<void> {
   const target = redisTarget(settings, url ?? '');
   const redis = connect(target, 'producer', log.child({}, { level: 'silent' }), 'supervisor');
@@ -30,6 +31,7 @@ export async function untilReleased(
     const parts = { redis, prefix: settings.prefix };
     let mark = await waitsForRelease(parts);
     if (mark === undefined) return;
+    await onPaused();
     log.warn(
       { restoredAt: mark.at, backupOf: mark.of },
       'paused after a restore: look at what was restored, then run sealpost restore release',

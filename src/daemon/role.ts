@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { type Config, changedConfig, loadConfig, restoreConfig } from '../config/index.ts';
 import { SealpostError } from '../errors.ts';
 import { changeLevels, createLog, type Log } from '../log.ts';
-import { openQueue, type QueueRoom } from '../queue/index.ts';
+import { loadQueue, openQueue, type QueueRoom } from '../queue/index.ts';
 import { putAnswer } from './checks.ts';
 import { startHeartbeat, type Trouble } from './heartbeat.ts';
 import { tellTls } from './own-tls.ts';
@@ -59,9 +59,15 @@ export async function runRole(
   let endTracing = async () => {};
   // A message that comes while the parts are built is not kept for a listener that comes after.
   const told = Promise.withResolvers<Drain>();
+  const begun = Promise.withResolvers<true>();
   process.on('message', (message) => {
     if (isToRole(message) && message.type === 'drain') told.resolve(message);
+    if (isToRole(message) && message.type === 'begin') begun.resolve(true);
   });
+  if (process.env[env.wait] === '1' && !(await mayBegin(begun.promise, told.promise))) {
+    if (process.connected) process.disconnect();
+    return;
+  }
   try {
     const config = await configOf(file);
     log = createLog(config.log.level, name, undefined, config.log.times);
@@ -101,6 +107,15 @@ export async function runRole(
   await context.queue.close();
   await endTracing();
   if (process.connected) process.disconnect();
+}
+
+/** Loads what every role needs meanwhile. False if there is nothing to begin any more. */
+async function mayBegin(begun: Promise<true>, told: Promise<unknown>): Promise<boolean> {
+  const gone = new Promise<false>((resolve) => process.once('disconnect', () => resolve(false)));
+  // a Ctrl-C in a terminal reaches every process: the supervisor says what is to be done
+  process.on('SIGINT', () => undefined);
+  await loadQueue();
+  return process.connected !== false && (await Promise.race([begun, told.then(() => false), gone]));
 }
 
 /** Loaded only where it is asked for: the libraries take longer than everything else here. */

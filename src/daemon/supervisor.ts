@@ -12,6 +12,7 @@ import {
 } from '../config/index.ts';
 import { errorTable, SealpostError, toErrorInfo } from '../errors.ts';
 import { changeLevels, type LevelChanges, type Log } from '../log.ts';
+import { privateServerUrl } from '../redis/index.ts';
 import { Checking } from './checking.ts';
 import { Child, type ChildOptions, threadsOf } from './child.ts';
 import { clearRunFolder, openControl, runFolder, storedConfig } from './control.ts';
@@ -37,6 +38,11 @@ function countOf(role: RoleName, config: Config): number {
   if (role === 'outbound') return config.workers.outbound || availableParallelism();
   return 1;
 }
+
+/** How processes are started. */
+type Spawned = Pick<ChildOptions, 'stored' | 'begin' | 'takeOver' | 'onFailed' | 'redisUrl'> & {
+  variables: SecretVariables;
+};
 
 /** Roles that use the certificates of partners. */
 const readsCertificates: ReadonlySet<RoleName> = new Set(['decrypt', 'outbound', 'api', 'console']);
@@ -109,21 +115,42 @@ export class Supervisor {
   async start(): Promise<Partial<Record<RoleName, ReadyFacts>>> {
     const { config, log } = this.#options;
     this.#working(config);
+    const url = isPrivateRedis(config.redis) ? await privateServerUrl(config.dataDir) : undefined;
     // It reads its files while the certificates of partners are read here.
-    if (isPrivateRedis(config.redis)) this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
+    if (url !== undefined) this.#redisStart = KeptRedis.start({ dataDir: config.dataDir, log });
     this.#redisStart?.catch(() => undefined);
-    this.#stored = await this.#store(config);
-    const variables = await secretVariablesOf(config);
-    this.#redis = await this.#redisStart;
-    await untilReleased(config.redis, this.#redis?.url, log, () => this.#stopped !== undefined);
-    if (this.#stopped) return {};
     const onFailed = (role: RoleName, failure: StartFailure) => {
       // A store that is away or full may be back in a moment.
       if (this.#ran && errorTable[failure.code].class === 'store') return false;
       this.failed.reject(startError(role, failure));
       return true;
     };
-    this.#children = this.#spawn(config, this.#stored, variables, false, onFailed);
+    const begin = Promise.withResolvers<void>();
+    const stored = await this.#nextStored();
+    // They load their code while the rest is done here.
+    const how = {
+      stored,
+      variables: await secretVariablesOf(config),
+      takeOver: false,
+      redisUrl: url,
+      onFailed,
+    };
+    this.#children = this.#spawn(config, { ...how, begin: begin.promise });
+    await this.#store(config, stored);
+    this.#stored = stored;
+    this.#redis = await this.#redisStart;
+    await untilReleased(config.redis, url, log, {
+      isStopped: () => this.#stopped !== undefined,
+      // nothing but Redis runs until then
+      onPaused: async () => {
+        const early = this.#children;
+        this.#children = [];
+        await Promise.all(early.map((child) => child.drain(config.workers.drainTimeout)));
+      },
+    });
+    if (this.#stopped) return {};
+    if (this.#children.length === 0) this.#children = this.#spawn(config, { ...how, begin: begin.promise });
+    begin.resolve();
     const all = Promise.all(
       this.#children.map(async (child) => {
         const facts = await child.ready.promise;
@@ -175,7 +202,8 @@ export class Supervisor {
       const { config } = read;
       waits = read.waits;
       this.#working(config);
-      const stored = await this.#store(config);
+      const stored = await this.#nextStored();
+      await this.#store(config, stored);
       try {
         await this.#replace(config, stored);
       } catch (error) {
@@ -204,10 +232,12 @@ export class Supervisor {
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
     const variables = await secretVariablesOf(config);
-    const fresh = this.#spawn(config, stored, variables, true, (role, failure) => {
+    const onFailed = (role: RoleName, failure: StartFailure) => {
       failed.reject(refusal(startError(role, failure).message));
       return true;
-    });
+    };
+    const how = { stored, variables, begin: Promise.resolve(), takeOver: true, onFailed };
+    const fresh = this.#spawn(config, { ...how, redisUrl: this.#redis?.url });
     const late = setTimeout(
       () => failed.reject(refusal('the new processes were not ready in time')),
       readyTimeoutMs,
@@ -228,15 +258,9 @@ export class Supervisor {
     this.#stored = stored;
   }
 
-  #spawn(
-    config: Config,
-    stored: string,
-    variables: SecretVariables,
-    takeOver: boolean,
-    onFailed: ChildOptions['onFailed'],
-  ): Child[] {
+  #spawn(config: Config, how: Spawned): Child[] {
     const { configFile, log } = this.#options;
-    const redisUrl = this.#redis?.url;
+    const { variables, redisUrl, ...same } = how;
     const onLost = (role: RoleName, pid: number) => this.#departures.lost(role, pid, redisUrl);
     const onCheck = async (id: string, child: Child) => {
       const answer = await this.#checking.answer(id);
@@ -252,15 +276,13 @@ export class Supervisor {
               role,
               index,
               configFile,
-              stored,
               redisUrl,
-              takeOver,
               log,
-              onFailed,
               onLost,
               onCheck,
               beside,
             },
+            ...same,
             levels: () => this.#levels,
             threads: threadsOf(role, config),
             secrets: variables.get(role) ?? [],
@@ -280,15 +302,19 @@ export class Supervisor {
     });
   }
 
+  /** Where the next configuration for the roles will be. */
+  async #nextStored(): Promise<string> {
+    this.#stores += 1;
+    const folder = await runFolder(this.#config.dataDir);
+    if (this.#stores === 1) await clearRunFolder(folder);
+    return storedConfig(folder, this.#stores);
+  }
+
   /**
    * Writes the configuration for the roles, which then need not check it again, and of which none, restarted later,
    * reads a half-finished edit.
    */
-  async #store(config: Config): Promise<string> {
-    this.#stores += 1;
-    const folder = await runFolder(this.#config.dataDir);
-    if (this.#stores === 1) await clearRunFolder(folder);
-    const file = storedConfig(folder, this.#stores);
+  async #store(config: Config, file: string): Promise<void> {
     saveKept(config);
     const keyed = this.#working(config).some((role) => readsCertificates.has(role));
     const certificates = keyed && config.partners.length > 0 ? indexOf(file) : undefined;
@@ -299,7 +325,6 @@ export class Supervisor {
       this.#options.log.info({ read, kept, ms }, 'certificates of partners');
     }
     await writeFile(file, storeConfig(config, certificates), { mode: 0o600 });
-    return file;
   }
 
   async #removeStored(file: string): Promise<void> {

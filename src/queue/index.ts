@@ -9,6 +9,11 @@ import type { Config } from '../config/index.ts';
 import type { OpenOptions, QueueRoom } from './open.ts';
 import type { Records, RecordsOptions } from './records.ts';
 
+/** Loads what `openQueue` needs. */
+export async function loadQueue(): Promise<void> {
+  await import('./open.ts');
+}
+
 /** See `openQueue` in `open.ts`. */
 export async function openQueue(config: Config, options: OpenOptions): Promise<QueueRoom> {
   const room = await import('./open.ts');

@@ -31,6 +31,7 @@ function child(t: TestContext, options: Partial<ChildOptions> = {}) {
     configFile: join(folder, 'none.yaml'),
     redisUrl: undefined,
     stored: '',
+    begin: Promise.resolve(),
     takeOver: false,
     beside: ['http'],
     log: heard,

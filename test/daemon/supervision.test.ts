@@ -225,13 +225,15 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 1_800_000 }, ()
   it('roles that are still starting end, too, when the supervisor is killed', async () => {
     const { configFile, folder } = writeConfig(world);
     const launched = launchOne(configFile);
-    while (launched.roles().length < 3) await sleep(2);
+    const server = join(folder, 'data', 'redis', 'redis.pid');
+    // roles load their code while the server starts
+    while (launched.roles().length < 3 || !existsSync(server)) await sleep(2);
     const pids = launched.roles().map(({ pid }) => pid);
     kill(launched.pid);
     await launched.ended;
     while (pids.some(isAlive)) await sleep(10);
     assert.doesNotMatch(launched.log(), /ERR_IPC_CHANNEL_CLOSED/);
-    kill(Number(readFileSync(join(folder, 'data', 'redis', 'redis.pid'), 'utf8')));
+    kill(Number(readFileSync(server, 'utf8')));
   });
 
   it('runs only the roles of --only, each with what it uses and no more', async () => {
