@@ -135,6 +135,7 @@ export class Supervisor {
       redisUrl: url,
       onFailed,
     };
+    if (this.#stopped) return {};
     this.#children = this.#spawn(config, { ...how, begin: begin.promise });
     await this.#store(config, stored);
     this.#stored = stored;
