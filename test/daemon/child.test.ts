@@ -58,6 +58,25 @@ async function soon(what: string, isSo: () => boolean): Promise<void> {
   }
 }
 
+describe('a role process that waits', () => {
+  it('begins when it is told to', async (t) => {
+    const begin = Promise.withResolvers<void>();
+    const { made, failures } = child(t, { begin: begin.promise });
+    made.start();
+    assert.equal(failures.length, 0);
+    begin.resolve();
+    await soon('it has begun', () => failures.length > 0);
+    assert.equal(failures[0]?.code, 'file-access');
+  });
+
+  it('ends quietly when it is not to begin', async (t) => {
+    const { made, failures, lost } = child(t, { begin: new Promise(() => undefined) });
+    made.start();
+    await made.drain(60_000);
+    assert.deepEqual([failures, lost], [[], []]);
+  });
+});
+
 describe('a role process that ends', () => {
   it('of a kill before it was ready is started again, each time after twice the wait, up to half a minute', async (t) => {
     const { made, failures, lost, waits } = child(t);
