@@ -21,15 +21,16 @@ const longestKept = 200;
 
 /** The last lines of a dialogue. */
 export class Recorder {
-  readonly #lines: string[] = [];
+  readonly #lines: Parameters<Trace>[] = [];
 
   readonly trace: Trace = (direction, line) => {
-    this.#lines.push(`${direction} ${cleanText(line, longestKept)}`);
+    this.#lines.push([direction, line]);
     if (this.#lines.length > linesKept) this.#lines.shift();
   };
 
+  /** Made when they are asked for, because most connections do not fail. */
   get lines(): readonly string[] {
-    return [...this.#lines];
+    return this.#lines.map(([direction, line]) => `${direction} ${cleanText(line, longestKept)}`);
   }
 }
 
