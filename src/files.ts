@@ -184,6 +184,15 @@ export function isDeadOwner(owner: string): boolean {
   return where !== undefined && where === machine && startOf(Number(pid)) !== start;
 }
 
+/** Removes a draft after a failure, which is what counts. Also where there is no such folder, unlike `force`. */
+export function removeDraft(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // nothing was made
+  }
+}
+
 /**
  * Replaces a file as a whole: a reader sees the old text or the new one. Its mode stays. It is on disk when this
  * returns. System errors.
@@ -195,7 +204,7 @@ export function replaceFile(path: string, text: string): void {
     writeFileSync(draft, text, { mode: mode & 0o777, flush: true });
     renameSync(draft, path);
   } catch (error) {
-    rmSync(draft, { force: true });
+    removeDraft(draft);
     throw error;
   }
   const folder = openSync(dirname(path), 'r');

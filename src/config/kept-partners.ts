@@ -5,8 +5,9 @@
  * for the same program and the same files, and is made anew if it is truncated or damaged.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { removeDraft } from '../files.ts';
 import type { Config, PartnerConfig } from './schema.ts';
 
 /** A file as it was when it was read. */
@@ -63,7 +64,7 @@ export function writeKept(path: string, folder: string, program: string, value: 
     renameSync(draft, path);
     return true;
   } catch {
-    rmSync(draft, { force: true });
+    removeDraft(draft);
     return false;
   }
 }

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
+import { removeDraft } from '../files.ts';
 import { stateOf } from './kept-partners.ts';
 import { originOf, restoreConfig, storeConfig } from './origin.ts';
 import { listPartnerFiles } from './partner-files.ts';
@@ -110,7 +111,7 @@ export class KnownConfigs {
       renameSync(draft, place);
       prune(this.#folder, place);
     } catch {
-      rmSync(draft, { force: true });
+      removeDraft(draft);
     }
   }
 

@@ -77,6 +77,10 @@ describe('a configuration that was found right', () => {
     nowhere.remember(file, text, config);
     assert.equal(nowhere.recall(file, text), undefined);
     assert.ok(!existsSync(join(folder, 'none')));
+    // a file stands where the folder should be
+    const inFile = new KnownConfigs(join(place, name, 'below'), program);
+    inFile.remember(file, text, config);
+    assert.equal(inFile.recall(file, text), undefined);
   });
 
   it('gives the settings alone whatever the partner files are now, and never those of another text', () => {
