@@ -1,4 +1,5 @@
 /** A single supervised process: what its end means, and how long it waits. The test controls the clock. */
+
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { Child, type ChildOptions } from '../../src/daemon/child.ts';
 import type { StartFailure } from '../../src/daemon/protocol.ts';
 import { type OutOfHand, Watchdog } from '../../src/daemon/watchdog.ts';
 import { createLog, type Log } from '../../src/log.ts';
+import { signalOne } from '../support/signal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealpost-child-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -106,7 +108,7 @@ describe('a role process that ends', () => {
     made.start();
     for (const [index, lived] of [0, 0, 10_000, 10_001, 0].entries()) {
       now += lived;
-      process.kill(made.pid ?? 0, 'SIGKILL');
+      signalOne(made.pid ?? 0, 'SIGKILL');
       await soon('its end is seen', () => waits.length === index + 1);
       t.mock.timers.tick(30_000);
     }

@@ -226,14 +226,15 @@ describe('supervision', { skip: skipWithout('openssl'), timeout: 1_800_000 }, ()
     const { configFile, folder } = writeConfig(world);
     const launched = launchOne(configFile);
     const server = join(folder, 'data', 'redis', 'redis.pid');
-    // roles load their code while the server starts
-    while (launched.roles().length < 3 || !existsSync(server)) await sleep(2);
+    // roles load their code while the server starts, which first makes an empty file
+    const serverPid = () => (existsSync(server) ? Number(readFileSync(server, 'utf8')) : 0);
+    while (launched.roles().length < 3 || serverPid() === 0) await sleep(2);
     const pids = launched.roles().map(({ pid }) => pid);
     kill(launched.pid);
     await launched.ended;
     while (pids.some(isAlive)) await sleep(10);
     assert.doesNotMatch(launched.log(), /ERR_IPC_CHANNEL_CLOSED/);
-    kill(Number(readFileSync(server, 'utf8')));
+    kill(serverPid());
   });
 
   it('runs only the roles of --only, each with what it uses and no more', async () => {

@@ -10,6 +10,7 @@ import { createLog } from '../../src/log.ts';
 import { type MessageRecord, type MessageState, openQueue, type QueueRoom } from '../../src/queue/index.ts';
 import { type CommandOptions, command } from './command.ts';
 import { type Ran, type RunOptions, run } from './peers/run.ts';
+import { signalOne } from './signal.ts';
 import { RawClient } from './smtp.ts';
 import type { World } from './world.ts';
 
@@ -265,9 +266,7 @@ export function isAlive(pid: number): boolean {
 
 /** kill -9 of one process, if it is there. */
 export function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {}
+  signalOne(pid, 'SIGKILL');
 }
 
 function textOf(file: string): string {

@@ -1,6 +1,7 @@
 /**
  * Postfix itself, in a folder of its own: smtpd with TLS, virtual mailboxes, and routes to other servers. Needs root.
  */
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, reachable } from './net.ts';
 import { findProgram } from './peers/run.ts';
+import { signalOne } from './signal.ts';
 
 /** Why a test must be skipped, or false. With CI=true a missing program fails the test instead. */
 export function skipWithoutPostfixServer(): string | false {
@@ -121,7 +123,7 @@ export async function startPostfix({
   // `postfix start-fg` waits for the master, which ends its children with itself
   const kill = (signal: NodeJS.Signals) => {
     try {
-      process.kill(Number(readFileSync(join(folder, 'queue', 'pid', 'master.pid'), 'utf8').trim()), signal);
+      signalOne(Number(readFileSync(join(folder, 'queue', 'pid', 'master.pid'), 'utf8').trim()), signal);
     } catch {
       child.kill(signal);
     }
