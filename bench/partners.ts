@@ -3,7 +3,7 @@
  * has changed, how long a reload of one changed partner takes, what a role needs more than with ten partners, and what
  * it costs to find out whose a message is. The daemon is the real one, with its own redis-server.
  *
- *   node bench/partners.ts [--partners 10000]
+ *   node bench/partners.ts [--partners 10000] [--program bin/sealpost of another checkout or package]
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -19,7 +19,11 @@ import { createTestCa } from '../test/support/ca.ts';
 import { figure, printTable, progress } from './table.ts';
 
 const { values } = parseArgs({
-  options: { partners: { type: 'string', default: '10000' }, role: { type: 'string' } },
+  options: {
+    partners: { type: 'string', default: '10000' },
+    program: { type: 'string', default: join(import.meta.dirname, '../bin/sealpost') },
+    role: { type: 'string' },
+  },
 });
 
 /** What a role does with its partners, and what it then needs. */
@@ -156,8 +160,6 @@ const partnerText = (name: string, files: readonly string[]) =>
     '',
   ].join('\n');
 
-const program = join(import.meta.dirname, '../bin/sealpost');
-
 interface Running {
   daemon: ChildProcess;
   /** Seconds until every role was ready. */
@@ -167,7 +169,7 @@ interface Running {
 
 function start(folder: string): Promise<Running> {
   const began = performance.now();
-  const daemon = spawn(program, ['start', '--config', join(folder, 'sealpost.yaml')], {
+  const daemon = spawn(values.program, ['start', '--config', join(folder, 'sealpost.yaml')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
@@ -192,7 +194,7 @@ async function stop({ daemon }: Running): Promise<void> {
 /** Seconds. */
 async function reload(folder: string): Promise<number> {
   const began = performance.now();
-  const ran = spawn(program, ['reload', '--config', join(folder, 'sealpost.yaml')], {
+  const ran = spawn(values.program, ['reload', '--config', join(folder, 'sealpost.yaml')], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let said = '';
