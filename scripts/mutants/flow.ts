@@ -4,6 +4,13 @@ import { mutants } from './mutant.ts';
 export const flow = [
   ...mutants('queue', [
     [
+      'queue/ending-worker.ts',
+      "Reflect.set(entry, 'next', null);",
+      'void entry;',
+      'queue/job-end~list.of.BullMQ',
+      'a job in the old generation keeps all that come after it',
+    ],
+    [
       'redis/connection.ts',
       '  letCommandsDieYoung();\n',
       '',

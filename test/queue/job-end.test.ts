@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AsyncFifoQueue } from 'bullmq';
 import { PartnerNames } from '../../src/config/index.ts';
 import { createLog } from '../../src/log.ts';
 import { EndingWorker } from '../../src/queue/ending-worker.ts';
@@ -107,6 +108,17 @@ describe('the end of a job', () => {
     const scripts = await calls();
     assert.ok(scripts < 2 * count, `${scripts} scripts`);
     assert.equal(await queue.redis.exists(`${prefix}:routes:outbound`, `${prefix}:parked:outbound`), 0);
+  });
+
+  it('leaves nothing in the list of BullMQ that leads to the jobs after it', async () => {
+    const worker = await queue.queues.createWorker('inbound', async () => done, { concurrency: 1 });
+    await worker.close(1000);
+    const list = Object(Reflect.get(new AsyncFifoQueue<string>(), 'queue'));
+    for (const each of ['first', 'second']) list.push(each);
+    const entry = list.shift();
+    assert.deepEqual([entry.value, entry.next], ['first', null]);
+    assert.equal(list.shift().value, 'second');
+    assert.equal(list.shift(), null);
   });
 
   it('takes along what waits for its own place', async () => {
